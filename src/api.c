@@ -1,0 +1,397 @@
+/*
+ * api: the malloc family under its heapster_ names. Argument checks and errno; everything else is the heap's.
+ *
+ * Every function here leaves errno alone unless it fails: the layers below never touch it.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "diagnose.h"
+#include "heap.h"
+#include "heapster.h"
+#include "options.h"
+#include "os.h"
+#include "override.h"
+#include "slowpath.h"
+
+/* What option fill=on writes: bytes that are no pointer, no text and no small number. */
+enum { FILL_NEW = 0xA5, FILL_FREED = 0x5A };
+
+static bool fills(void)
+{
+    return HS_UNLIKELY(hs_load_relaxed(&hs_options.fill)); /* relaxed: a debugging aid, set at the start */
+}
+
+static void *allocate(struct hs_arena *arena, size_t bytes, size_t alignment)
+{
+    bool zeroed;
+    void *payload = hs_heap_allocate(arena, bytes, alignment, &zeroed);
+
+    hs_end_slow_path();
+    if (payload == NULL)
+        errno = ENOMEM;
+    else if (fills())
+        memset(payload, FILL_NEW, bytes);
+    return payload;
+}
+
+static void *allocate_zeroed(struct hs_arena *arena, size_t count, size_t bytes)
+{
+    size_t total_bytes;
+    bool zeroed;
+    void *payload;
+
+    if (__builtin_mul_overflow(count, bytes, &total_bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    payload = hs_heap_allocate(arena, total_bytes, HS_ALIGNMENT, &zeroed);
+    hs_end_slow_path();
+    if (payload == NULL)
+        errno = ENOMEM;
+    else if (!zeroed)
+        memset(payload, 0, total_bytes);
+    return payload;
+}
+
+static void release(void *payload, const struct hs_owner *owner)
+{
+    if (fills())
+        memset(payload, FILL_FREED, hs_heap_usable_bytes(owner));
+    hs_heap_release(owner);
+    hs_end_slow_path();
+}
+
+static void *resize(struct hs_arena *arena, void *ptr, size_t bytes)
+{
+    struct hs_owner owner;
+    void *payload;
+
+    if (ptr == NULL)
+        return allocate(arena, bytes, HS_ALIGNMENT);
+    if (!hs_heap_resolve(ptr, "realloc", &owner))
+        return NULL;
+    if (bytes == 0) {
+        release(ptr, &owner);
+        return NULL;
+    }
+    payload = bytes <= PTRDIFF_MAX ? hs_heap_resize(&owner, bytes) : NULL;
+    hs_end_slow_path();
+    if (payload == NULL)
+        errno = ENOMEM;
+    return payload;
+}
+
+static bool is_power_of_two(size_t number)
+{
+    return number != 0 && (number & (number - 1)) == 0;
+}
+
+static size_t at_least_standard(size_t alignment)
+{
+    return alignment > HS_ALIGNMENT ? alignment : HS_ALIGNMENT;
+}
+
+static void *allocate_aligned(struct hs_arena *arena, size_t alignment, size_t bytes)
+{
+    if (!is_power_of_two(alignment)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return allocate(arena, bytes, at_least_standard(alignment));
+}
+
+/* ---- the family -------------------------------------------------------------------------------------------------- */
+
+void *heapster_malloc(size_t bytes)
+{
+    hs_heap_start();
+    return allocate(NULL, bytes, HS_ALIGNMENT);
+}
+
+void *heapster_calloc(size_t count, size_t bytes)
+{
+    hs_heap_start();
+    return allocate_zeroed(NULL, count, bytes);
+}
+
+void *heapster_realloc(void *ptr, size_t bytes)
+{
+    hs_heap_start();
+    return resize(NULL, ptr, bytes);
+}
+
+void *heapster_reallocarray(void *ptr, size_t count, size_t bytes)
+{
+    size_t total_bytes;
+
+    if (__builtin_mul_overflow(count, bytes, &total_bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return heapster_realloc(ptr, total_bytes);
+}
+
+void heapster_free(void *ptr)
+{
+    struct hs_owner owner;
+
+    if (ptr == NULL)
+        return;
+    hs_heap_start();
+    if (hs_heap_resolve(ptr, "free", &owner))
+        release(ptr, &owner);
+}
+
+/* Whether a block may have been asked for with `bytes`; reports it if not. */
+static bool size_is_right(const void *ptr, const struct hs_owner *owner, size_t bytes)
+{
+    size_t usable_bytes = hs_heap_usable_bytes(owner), slack, least;
+    bool right;
+
+    /* A block is cut to size but for what is too short to be a block; a mapping may have been longer than asked. */
+    slack = owner->region != NULL ? usable_bytes : HS_BLOCK_BYTES_LEAST + HS_ALIGNMENT - 1;
+    least = usable_bytes > slack ? usable_bytes - slack : 0;
+    right = bytes <= usable_bytes && bytes >= least;
+    if (!right)
+        hs_diagnose_size(ptr, "wrong size", bytes, least, usable_bytes);
+    return right;
+}
+
+void heapster_free_sized(void *ptr, size_t bytes)
+{
+    struct hs_owner owner;
+
+    if (ptr == NULL)
+        return;
+    hs_heap_start();
+    if (hs_heap_resolve(ptr, "free", &owner) && size_is_right(ptr, &owner, bytes))
+        release(ptr, &owner);
+}
+
+void heapster_free_aligned_sized(void *ptr, size_t alignment, size_t bytes)
+{
+    struct hs_owner owner;
+
+    if (ptr == NULL)
+        return;
+    hs_heap_start();
+    if (!hs_heap_resolve(ptr, "free", &owner) || !size_is_right(ptr, &owner, bytes))
+        return;
+    if (!is_power_of_two(alignment) || ((uintptr_t)ptr & (alignment - 1)) != 0) {
+        hs_diagnose_size(ptr, "wrong alignment", alignment, 1, (uintptr_t)ptr & (0 - (uintptr_t)ptr));
+        return;
+    }
+    release(ptr, &owner);
+}
+
+void *heapster_aligned_alloc(size_t alignment, size_t bytes)
+{
+    hs_heap_start();
+    return allocate_aligned(NULL, alignment, bytes);
+}
+
+int heapster_posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+    int saved_errno = errno;
+    void *payload;
+
+    if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0)
+        return EINVAL;
+    hs_heap_start();
+    payload = allocate(NULL, bytes, at_least_standard(alignment));
+    errno = saved_errno;
+    if (payload == NULL)
+        return ENOMEM;
+    *out = payload;
+    return 0;
+}
+
+void *heapster_memalign(size_t alignment, size_t bytes)
+{
+    size_t rounded = HS_ALIGNMENT;
+
+    while (rounded < alignment && rounded <= SIZE_MAX / 2)
+        rounded *= 2;
+    if (rounded < alignment) {
+        errno = EINVAL;
+        return NULL;
+    }
+    hs_heap_start();
+    return allocate(NULL, bytes, rounded);
+}
+
+void *heapster_valloc(size_t bytes)
+{
+    hs_heap_start();
+    return allocate(NULL, bytes, hs_os_page_bytes());
+}
+
+void *heapster_pvalloc(size_t bytes)
+{
+    size_t page, rounded;
+
+    hs_heap_start();
+    page = hs_os_page_bytes();
+    if (bytes > SIZE_MAX - page) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    rounded = (bytes + page - 1) & ~(page - 1);
+    return allocate(NULL, rounded != 0 ? rounded : page, page);
+}
+
+size_t heapster_usable_size(const void *ptr)
+{
+    struct hs_owner owner;
+
+    if (ptr == NULL)
+        return 0;
+    hs_heap_start();
+    return hs_heap_resolve(ptr, "usable_size", &owner) ? hs_heap_usable_bytes(&owner) : 0;
+}
+
+/* ---- tuning -------------------------------------------------------------------------------------------------------
+ */
+
+static bool is_strategy(enum heapster_strategy strategy)
+{
+    return (unsigned)strategy <= HEAPSTER_WORST_FIT;
+}
+
+int heapster_set_strategy(enum heapster_strategy strategy)
+{
+    if (!is_strategy(strategy))
+        return EINVAL;
+    hs_heap_start();
+    hs_heap_set_strategy((uint8_t)strategy);
+    hs_end_slow_path();
+    return 0;
+}
+
+enum heapster_strategy heapster_get_strategy(void)
+{
+    hs_heap_start();
+    return (enum heapster_strategy)hs_load_relaxed(&hs_options.strategy);
+}
+
+void heapster_set_mmap_threshold(size_t bytes)
+{
+    hs_heap_start();
+    hs_options_set_mmap_threshold(bytes);
+}
+
+size_t heapster_get_mmap_threshold(void)
+{
+    hs_heap_start();
+    return hs_load_relaxed(&hs_options.mmap_threshold);
+}
+
+bool heapster_trim(size_t keep_bytes)
+{
+    bool gave_back;
+
+    hs_heap_start();
+    gave_back = hs_heap_trim(keep_bytes < HS_REGION_BYTES_MAX ? keep_bytes : HS_REGION_BYTES_MAX, UINT64_MAX);
+    hs_end_slow_path();
+    return gave_back;
+}
+
+/* ---- first-class arenas ---------------------------------------------------------------------------------------------
+ */
+
+static bool config_is_valid(const struct heapster_arena_config *config)
+{
+    if (!is_strategy(config->strategy))
+        return false;
+    if (config->buffer != NULL)
+        return config->buffer_bytes >= 128 && config->buffer_bytes <= HS_REGION_BYTES_MAX;
+    return config->hooks == NULL || (config->hooks->map != NULL && config->hooks->unmap != NULL);
+}
+
+heapster_arena *heapster_arena_create(const struct heapster_arena_config *config)
+{
+    static const struct heapster_arena_config standard = {.strategy = HEAPSTER_FIRST_FIT};
+    enum hs_region_kind source = HS_REGION_MAPPED;
+    struct hs_arena *arena;
+
+    if (config == NULL)
+        config = &standard;
+    if (!config_is_valid(config)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    hs_heap_start();
+    if (config->buffer != NULL)
+        source = HS_REGION_BUFFER;
+    else if (config->hooks != NULL)
+        source = HS_REGION_HOOKED;
+    arena = hs_heap_add_arena(source, (uint8_t)config->strategy, config->hooks);
+    if (arena != NULL && source == HS_REGION_BUFFER &&
+        !hs_arena_adopt_buffer(arena, config->buffer, config->buffer_bytes)) {
+        hs_heap_remove_arena(arena);
+        arena = NULL;
+    }
+    if (arena == NULL)
+        errno = ENOMEM;
+    return (heapster_arena *)arena;
+}
+
+static struct hs_arena *inner(heapster_arena *arena)
+{
+    return (struct hs_arena *)arena;
+}
+
+void *heapster_arena_malloc(heapster_arena *arena, size_t bytes)
+{
+    return allocate(inner(arena), bytes, HS_ALIGNMENT);
+}
+
+void *heapster_arena_calloc(heapster_arena *arena, size_t count, size_t bytes)
+{
+    return allocate_zeroed(inner(arena), count, bytes);
+}
+
+void *heapster_arena_realloc(heapster_arena *arena, void *ptr, size_t bytes)
+{
+    return resize(inner(arena), ptr, bytes);
+}
+
+void *heapster_arena_aligned_alloc(heapster_arena *arena, size_t alignment, size_t bytes)
+{
+    return allocate_aligned(inner(arena), alignment, bytes);
+}
+
+int heapster_arena_set_strategy(heapster_arena *arena, enum heapster_strategy strategy)
+{
+    if (!is_strategy(strategy))
+        return EINVAL;
+    hs_arena_set_strategy(inner(arena), (uint8_t)strategy);
+    hs_end_slow_path();
+    return 0;
+}
+
+void heapster_arena_destroy(heapster_arena *arena)
+{
+    if (arena != NULL)
+        hs_heap_remove_arena(inner(arena));
+}
+
+/* ---- process life ---------------------------------------------------------------------------------------------------
+ */
+
+/* The dynamic linker may have allocated before libc had an environment; by now it has. */
+__attribute__((constructor)) static void at_start(void)
+{
+    hs_override_keep();
+    hs_heap_start();
+    if (hs_options_read_environment())
+        hs_heap_set_strategy(hs_load_relaxed(&hs_options.strategy));
+}
+
+__attribute__((destructor)) static void at_exit(void)
+{
+    if (hs_load_relaxed(&hs_options.stats_at_exit))
+        (void)heapster_stats_print(STDERR_FILENO, HEAPSTER_TEXT);
+}

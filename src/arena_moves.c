@@ -1,0 +1,330 @@
+#include "arena_moves.h"
+
+#include "options.h"
+#include "os.h"
+
+void hs_arena_make_block(struct hs_arena *arena, struct hs_block *block, size_t block_bytes)
+{
+    hs_block_set_bytes(block, block_bytes, arena->number);
+    hs_block_set_state(block, HS_STATE_BUSY);
+    hs_block_set_left(block, 0);
+}
+
+/* `right` becomes part of `left`; the caller owns both and a lock of the boundary rule is held. */
+static void merge(struct hs_arena *arena, struct hs_block *left, struct hs_block *right)
+{
+    hs_block_set_bytes(left, hs_block_bytes(left) + hs_block_bytes(right), arena->number);
+    hs_block_set_state(right, HS_STATE_DEAD);
+}
+
+static void clear_bit_if_empty_locked(struct hs_arena *arena, struct hs_freelist *list) HS_REQUIRES(list->lock)
+{
+    hs_mutex_assert_held(&list->lock);
+    if (list->head == NULL)
+        (void)hs_and_relaxed(&arena->nonempty, ~(UINT64_C(1) << list->index)); /* relaxed: a hint, A1 */
+}
+
+bool hs_arena_take_off_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
+{
+    bool sound;
+
+    hs_mutex_assert_held(&list->lock);
+    sound = hs_freelist_unlink_locked(list, block);
+    clear_bit_if_empty_locked(arena, list);
+    if (!sound) {
+        hs_block_set_state(block, HS_STATE_USED);
+        return false;
+    }
+    hs_block_set_state(block, HS_STATE_BUSY);
+    hs_block_set_left(hs_block_right(block), 0);
+    return true;
+}
+
+/* The list that a byte of a tag names, or NULL where the byte was overwritten; that is noted for the caller. */
+static struct hs_freelist *list_named(struct hs_arena *arena, unsigned index, struct hs_block *block)
+{
+    if (index < HS_LISTS)
+        return &arena->lists[index];
+    hs_freelist_note_damage(hs_block_payload(block));
+    return NULL;
+}
+
+/* Takes the left neighbour of `block` off `list`, whose lock is held and which `left` of the block names. NULL where
+ * it is damaged; the block then has no free left neighbour any more. */
+static struct hs_block *take_left_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
+    HS_REQUIRES(list->lock)
+{
+    uint64_t footer = *hs_block_footer_before(block);
+    struct hs_block *left = hs_block_at(block, (size_t)0 - (size_t)footer);
+
+    hs_mutex_assert_held(&list->lock);
+    if (footer % HS_ALIGNMENT != 0 || footer > HS_BLOCK_BYTES_MAX ||
+        !hs_freelist_plausible(list, (struct hs_free_block *)left) || hs_block_bytes(left) != footer) {
+        hs_freelist_note_damage(hs_block_payload(block));
+        hs_block_set_left(block, 0);
+        return NULL;
+    }
+    if (!hs_arena_take_off_locked(arena, list, left)) {
+        hs_block_set_left(block, 0);
+        return NULL;
+    }
+    list->account.claimed++;
+    list->account.coalesces++;
+    return left;
+}
+
+/* The same to the right: `right` says that it is FREE on `list`. */
+static bool take_right_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *right)
+    HS_REQUIRES(list->lock)
+{
+    hs_mutex_assert_held(&list->lock);
+    if (!hs_freelist_plausible(list, (struct hs_free_block *)right)) {
+        hs_freelist_note_damage(hs_block_payload(right));
+        hs_block_set_state(right, HS_STATE_USED);
+        return false;
+    }
+    if (!hs_arena_take_off_locked(arena, list, right))
+        return false;
+    list->account.claimed++;
+    list->account.coalesces++;
+    return true;
+}
+
+struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *block, uint64_t *claims)
+{
+    uint8_t hint;
+
+    while ((hint = hs_block_left(block)) != 0) {
+        struct hs_freelist *list = list_named(arena, hint - 1U, block);
+        struct hs_block *left;
+
+        if (list == NULL) {
+            hs_block_set_left(block, 0);
+            return block;
+        }
+        hs_mutex_lock(&list->lock);
+        if (hs_block_left(block) == hint) {
+            left = take_left_locked(arena, list, block);
+            if (left != NULL) {
+                merge(arena, left, block);
+                block = left;
+                ++*claims;
+            }
+        }
+        hs_mutex_unlock(&list->lock);
+    }
+    return block;
+}
+
+/* What may stand right of a block that is ours: another block, or the end. */
+static bool is_neighbour_state(uint8_t state)
+{
+    return hs_state_is_free(state) || state == HS_STATE_USED || state == HS_STATE_BUSY || state == HS_STATE_END ||
+           state == HS_STATE_CACHED;
+}
+
+struct hs_block *hs_arena_claim_right(struct hs_arena *arena, struct hs_block *block, uint64_t *claims)
+{
+    for (;;) {
+        struct hs_block *right = hs_block_right(block);
+        uint8_t hint = hs_block_state(right);
+        struct hs_freelist *list;
+
+        if (!is_neighbour_state(hint))
+            hs_freelist_note_damage(hs_block_payload(right));
+        if (!hs_state_is_free(hint))
+            return block;
+        list = list_named(arena, hs_state_list(hint), right);
+        if (list == NULL)
+            return block;
+        hs_mutex_lock(&list->lock);
+        if (hs_block_state(right) == hint && take_right_locked(arena, list, right)) {
+            merge(arena, block, right);
+            ++*claims;
+        }
+        hs_mutex_unlock(&list->lock);
+    }
+}
+
+/* Marks the block FREE on the list and links it: from here on others may see it. */
+static void place_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
+    HS_REQUIRES(list->lock)
+{
+    struct hs_block *right = hs_block_right(block);
+    struct hs_free_block *node = (struct hs_free_block *)block;
+    size_t bytes = hs_block_bytes(block);
+
+    hs_mutex_assert_held(&list->lock);
+    *hs_block_footer_before(right) = bytes;
+    if (bytes >= HS_RANGE_BYTES_LEAST)
+        node->purged = 0;
+    if (bytes >= HS_PURGE_BYTES_LEAST)
+        node->dirty_since_ms = hs_os_now_ms();
+    hs_block_set_state(block, (uint8_t)(HS_STATE_FREE + list->index));
+    hs_block_set_left(right, (uint8_t)(1 + list->index));
+    hs_freelist_link_locked(list, block);
+    if (list->blocks == 1)
+        (void)hs_or_relaxed(&arena->nonempty, UINT64_C(1) << list->index); /* relaxed: a hint, A1 */
+}
+
+/* Takes back what place_locked did. */
+static void withdraw_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
+    HS_REQUIRES(list->lock)
+{
+    hs_mutex_assert_held(&list->lock);
+    (void)hs_arena_take_off_locked(arena, list, block);
+    /* Also where the list was damaged: the block is ours while we hold the lock. */
+    hs_block_set_state(block, HS_STATE_BUSY);
+    hs_block_set_left(hs_block_right(block), 0);
+}
+
+/* Block `block`, FREE on `list`, meets its free left neighbour on `other`; both locks are held, or are the same one. */
+static struct hs_block *merge_left_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_freelist *other,
+                                          struct hs_block *block, uint64_t *claims) HS_REQUIRES(list->lock, other->lock)
+{
+    struct hs_block *left;
+
+    withdraw_locked(arena, list, block);
+    left = take_left_locked(arena, other, block);
+    if (left == NULL)
+        return block;
+    merge(arena, left, block);
+    ++*claims;
+    return left;
+}
+
+static struct hs_block *merge_right_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_freelist *other,
+                                           struct hs_block *block, uint64_t *claims)
+    HS_REQUIRES(list->lock, other->lock)
+{
+    struct hs_block *right = hs_block_right(block);
+
+    withdraw_locked(arena, list, block);
+    if (take_right_locked(arena, other, right)) {
+        merge(arena, block, right);
+        ++*claims;
+    }
+    return block;
+}
+
+/* The second look, with `list` locked and `*block` FREE on it. True where no neighbour is free: the block stays.
+ * Otherwise it was taken back, merged or not, and is to be published again. */
+static bool stays_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block **block, uint64_t *claims)
+    HS_NO_ANALYSIS
+{
+    for (;;) {
+        struct hs_block *right = hs_block_right(*block);
+        uint8_t left_hint = hs_block_left(*block);
+        uint8_t right_hint = hs_block_state(right);
+        bool to_left = left_hint != 0;
+        unsigned index = to_left ? left_hint - 1U : hs_state_list(right_hint);
+        struct hs_freelist *other;
+        bool met = true;
+
+        if (!to_left && !hs_state_is_free(right_hint))
+            return true;
+        other = list_named(arena, index, to_left ? *block : right);
+        if (other == NULL)
+            return true;
+        if (index < list->index) {
+            withdraw_locked(arena, list, *block);
+            list->account.retreats++;
+            return false;
+        }
+        if (index > list->index) {
+            hs_mutex_lock(&other->lock);
+            met = to_left ? hs_block_left(*block) == left_hint : hs_block_state(right) == right_hint;
+        }
+        if (met)
+            *block = to_left ? merge_left_locked(arena, list, other, *block, claims)
+                             : merge_right_locked(arena, list, other, *block, claims);
+        if (index > list->index)
+            hs_mutex_unlock(&other->lock);
+        if (met)
+            return false;
+    }
+}
+
+struct hs_block *hs_arena_publish(struct hs_arena *arena, struct hs_block *block, struct hs_settlement settlement,
+                                  size_t *block_bytes)
+{
+    bool stays = false;
+
+    while (!stays) {
+        struct hs_freelist *list;
+
+        block = hs_arena_claim_left(arena, block, &settlement.claims);
+        block = hs_arena_claim_right(arena, block, &settlement.claims);
+        *block_bytes = hs_block_bytes(block);
+        list = &arena->lists[hs_freelist_index(*block_bytes)];
+        hs_mutex_lock(&list->lock);
+        place_locked(arena, list, block);
+        /* [PUBLISH] Our stores (state, right neighbour's left) before our loads (left, right neighbour's state). Of two
+         * neighbours published at once at least one then sees the other. Release and acquire do not refuse this: both
+         * threads store, both load the old value out of turn, both go, and two free neighbours stay apart for good. */
+        hs_fence_seq_cst();
+        stays = stays_locked(arena, list, &block, &settlement.claims);
+        if (stays) {
+            list->account.settled += settlement.claims;
+            list->account.frees += settlement.frees;
+            list->account.used_bytes -= settlement.freed_bytes;
+        }
+        hs_mutex_unlock(&list->lock);
+    }
+    return block;
+}
+
+void hs_arena_publish_block(struct hs_arena *arena, struct hs_block *block, uint64_t claims)
+{
+    struct hs_settlement settlement = {.claims = claims};
+    size_t bytes;
+
+    (void)hs_arena_publish(arena, block, settlement, &bytes);
+}
+
+void hs_arena_publish_pieces(struct hs_arena *arena, const struct hs_pieces *pieces)
+{
+    if (pieces->front != NULL)
+        hs_arena_publish_block(arena, pieces->front, pieces->tail != NULL ? 0 : pieces->claims);
+    if (pieces->tail != NULL)
+        hs_arena_publish_block(arena, pieces->tail, pieces->claims);
+}
+
+/* How far into the block's payload an aligned one begins, leaving room for a block before it if not at once. */
+static size_t alignment_gap(struct hs_block *block, size_t alignment)
+{
+    uintptr_t payload = (uintptr_t)hs_block_payload(block);
+    size_t gap = (size_t)(-payload & (alignment - 1));
+
+    if (gap != 0 && gap < HS_BLOCK_BYTES_LEAST)
+        gap += alignment;
+    return gap;
+}
+
+struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, const struct hs_request *request,
+                              struct hs_account *account)
+{
+    struct hs_pieces pieces = {NULL, block, NULL, 0};
+    size_t bytes = hs_block_bytes(block);
+    size_t gap = alignment_gap(block, request->alignment);
+
+    if (gap != 0) {
+        pieces.front = block;
+        pieces.block = hs_block_at(block, gap);
+        bytes -= gap;
+        hs_arena_make_block(arena, pieces.block, bytes);
+        hs_block_set_bytes(block, gap, arena->number);
+        account->splits++;
+    }
+    if (bytes - request->block_bytes >= HS_BLOCK_BYTES_LEAST) {
+        pieces.tail = hs_block_at(pieces.block, request->block_bytes);
+        hs_arena_make_block(arena, pieces.tail, bytes - request->block_bytes);
+        bytes = request->block_bytes;
+        hs_block_set_bytes(pieces.block, bytes, arena->number);
+        account->splits++;
+    }
+    hs_block_set_state(pieces.block, HS_STATE_USED);
+    account->allocations++;
+    account->used_bytes += bytes;
+    return pieces;
+}

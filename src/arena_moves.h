@@ -1,0 +1,80 @@
+/*
+ * arena_moves: claim, publish, split and merge, for the files of the arena layer alone. arena.h tells the idea.
+ *
+ *                  holds on entry              holds on return      boundary rule kept by
+ *   claim left     nothing, or the arena lock  the same             the lock of the neighbour's list
+ *   claim right    nothing, or the arena lock  the same             the lock of the neighbour's list
+ *   publish        nothing, or the arena lock  the same             the locks of the lists involved
+ *   cut            a list lock or the arena's  the same             that lock
+ */
+#ifndef HS_ARENA_MOVES_H
+#define HS_ARENA_MOVES_H
+
+#include "arena.h"
+
+/* What a publication settles besides itself, entered into the account under the list lock that ends it. */
+struct hs_settlement {
+    uint64_t claims;      /* free blocks that went into the published one */
+    uint64_t frees;       /* blocks of the program that did */
+    uint64_t freed_bytes; /* and their bytes */
+};
+
+/* What is asked of a search. */
+struct hs_request {
+    size_t block_bytes;
+    size_t alignment;
+    size_t search_bytes; /* block_bytes, and what alignment may cost */
+};
+
+/* A claimed block, cut: `block` is USED, the others, if any, BUSY and to be published. */
+struct hs_pieces {
+    struct hs_block *front, *block, *tail;
+    uint64_t claims;
+};
+
+/* Each returns the block, BUSY and owned by the caller, with the free neighbour merged into it if there was one. */
+struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *block, uint64_t *claims);
+struct hs_block *hs_arena_claim_right(struct hs_arena *arena, struct hs_block *block, uint64_t *claims);
+
+/* Puts a BUSY block on its free list, merged with all that is free beside it. Returns where the free block begins
+ * (another thread may own it by then) and its bytes. */
+struct hs_block *hs_arena_publish(struct hs_arena *arena, struct hs_block *block, struct hs_settlement settlement,
+                                  size_t *block_bytes);
+
+/* The same for a block in which no block of the program was freed, and nobody asks where it went. */
+void hs_arena_publish_block(struct hs_arena *arena, struct hs_block *block, uint64_t claims);
+
+/* Publishes the front and tail of a cut. */
+void hs_arena_publish_pieces(struct hs_arena *arena, const struct hs_pieces *pieces);
+
+/* Cuts a BUSY block of at least search_bytes to what the request needs. `account` is that of the lock held. */
+struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, const struct hs_request *request,
+                              struct hs_account *account);
+
+/* Writes the tag of a new BUSY block whose left neighbour is not free. A lock of the boundary rule is held. */
+void hs_arena_make_block(struct hs_arena *arena, struct hs_block *block, size_t block_bytes);
+
+/* Takes the FREE block off its list, whose lock is held, and marks it BUSY. False where it is damaged: it is then
+ * condemned, marked USED for good, so that nobody touches it again. */
+bool hs_arena_take_off_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
+    HS_REQUIRES(list->lock);
+
+/* More memory from the arena's source, cut to the request. pieces->block is NULL where there is none. */
+struct hs_pieces hs_arena_grow_locked(struct hs_arena *arena, const struct hs_request *request)
+    HS_REQUIRES(arena->lock);
+
+/* Hands the memory of a region back to mmap or to the arena's hooks; false where the OS does not take it. */
+bool hs_arena_unmap_region(const struct hs_arena *arena, char *base, size_t bytes, enum hs_region_kind kind);
+
+/* Takes a region out of arena and map; its memory and its descriptor stay. And back in, which cannot fail. */
+void hs_arena_detach_region_locked(struct hs_arena *arena, struct hs_region *region) HS_REQUIRES(arena->lock);
+void hs_arena_attach_region_locked(struct hs_arena *arena, struct hs_region *region) HS_REQUIRES(arena->lock);
+
+/* Lengthens the region by memory that begins where it ends. Returns the new memory as a BUSY block, or NULL where the
+ * region map has no memory. */
+struct hs_block *hs_arena_extend_region_locked(struct hs_arena *arena, struct hs_region *region, size_t bytes)
+    HS_REQUIRES(arena->lock);
+
+void hs_arena_write_end_tag(struct hs_arena *arena, struct hs_region *region);
+
+#endif

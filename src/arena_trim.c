@@ -1,0 +1,256 @@
+#include "arena_moves.h"
+#include "options.h"
+#include "os.h"
+
+/* What is given back at a time, and since when it has to lie unused. */
+struct trim {
+    size_t keep_bytes;  /* at the top of the break */
+    size_t least_bytes; /* of a block whose pages are purged */
+    uint64_t older_than_ms;
+    bool gave_back;
+    bool left_dirty; /* something is too young yet */
+};
+
+/* Whether a free block lies unused long enough. Small ones carry no time; they count as old. */
+static bool is_due(const struct hs_block *block, struct trim *trim)
+{
+    const struct hs_free_block *node = (const struct hs_free_block *)block;
+
+    if (hs_block_bytes(block) < HS_PURGE_BYTES_LEAST || node->dirty_since_ms <= trim->older_than_ms)
+        return true;
+    trim->left_dirty = true;
+    return false;
+}
+
+/* Claims the block if it is FREE, at least `least_bytes` long and due. */
+static bool claim_if_due(struct hs_arena *arena, struct hs_block *block, size_t least_bytes, struct trim *trim)
+{
+    uint8_t hint = hs_block_state(block);
+    struct hs_freelist *list;
+    bool claimed = false;
+
+    if (!hs_state_is_free(hint) || hs_state_list(hint) >= HS_LISTS)
+        return false;
+    list = &arena->lists[hs_state_list(hint)];
+    hs_mutex_lock(&list->lock);
+    if (hs_block_state(block) == hint && hs_freelist_plausible(list, (struct hs_free_block *)block) &&
+        hs_block_bytes(block) >= least_bytes && is_due(block, trim) && hs_arena_take_off_locked(arena, list, block)) {
+        list->account.claimed++;
+        claimed = true;
+    }
+    hs_mutex_unlock(&list->lock);
+    return claimed;
+}
+
+/* Regions from mmap or hooks that are one free block go back whole. */
+static void release_region_locked(struct hs_arena *arena, struct hs_region *region, struct trim *trim)
+    HS_REQUIRES(arena->lock)
+{
+    struct hs_block *block = hs_region_first_block(region);
+    size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
+
+    if (region->kind != HS_REGION_MAPPED && region->kind != HS_REGION_HOOKED)
+        return;
+    if (!claim_if_due(arena, block, bytes - HS_REGION_OVERHEAD_BYTES, trim))
+        return;
+    arena->account.settled++;
+    /* Out of the map first: once unmapped, the addresses may be anybody's. */
+    hs_arena_detach_region_locked(arena, region);
+    if (hs_arena_unmap_region(arena, region->base, bytes, region->kind)) {
+        hs_region_give(region);
+        trim->gave_back = true;
+    } else {
+        hs_arena_attach_region_locked(arena, region);
+        hs_arena_publish_block(arena, block, 0);
+    }
+}
+
+/* Claims the free block before the END tag if it is longer than what is to be kept, and due; NULL otherwise. */
+static struct hs_block *claim_tail_if_due(struct hs_arena *arena, struct hs_block *end, struct trim *trim)
+{
+    uint8_t hint = hs_block_left(end);
+    struct hs_freelist *list;
+    struct hs_block *tail = NULL;
+
+    if (hint == 0 || hint > HS_LISTS)
+        return NULL;
+    list = &arena->lists[hint - 1];
+    hs_mutex_lock(&list->lock);
+    if (hs_block_left(end) == hint) {
+        tail = hs_block_at(end, (size_t)0 - (size_t)*hs_block_footer_before(end));
+        if (hs_freelist_plausible(list, (struct hs_free_block *)tail) && hs_block_right(tail) == end &&
+            hs_block_bytes(tail) >= trim->keep_bytes + HS_GRANULE_BYTES && is_due(tail, trim) &&
+            hs_arena_take_off_locked(arena, list, tail))
+            list->account.claimed++;
+        else
+            tail = NULL;
+    }
+    hs_mutex_unlock(&list->lock);
+    return tail;
+}
+
+/* Moves the END tag of a region down to `end`; the block before it is BUSY and ours. */
+static void move_end_locked(struct hs_arena *arena, struct hs_region *region, struct hs_block *block, size_t cut_bytes)
+    HS_REQUIRES(arena->lock)
+{
+    size_t bytes = hs_load_relaxed(&region->bytes) - cut_bytes;
+
+    hs_mutex_assert_held(&arena->lock);
+    hs_region_leave(region->base + bytes, cut_bytes);
+    hs_store_relaxed(&region->bytes, bytes); /* relaxed: region.h, field table */
+    arena->region_bytes -= cut_bytes;
+    hs_block_set_bytes(block, hs_block_bytes(block) - cut_bytes, arena->number);
+    hs_arena_write_end_tag(arena, region);
+}
+
+/* The whole top region of the break goes back; all of it is the one BUSY block. False where the OS refuses. */
+static bool release_top_locked(struct hs_arena *arena, struct hs_region *top) HS_REQUIRES(arena->lock)
+{
+    size_t bytes = hs_load_relaxed(&top->bytes); /* relaxed: under the arena's lock */
+
+    hs_arena_detach_region_locked(arena, top);
+    if (!hs_os_break_lower(top->base + bytes, bytes)) {
+        hs_arena_attach_region_locked(arena, top);
+        return false;
+    }
+    hs_region_give(top);
+    return true;
+}
+
+/* As much of the BUSY block before the END tag goes back as whole granules allow. False where the OS refuses. */
+static bool lower_top_locked(struct hs_arena *arena, struct hs_region *top, struct hs_block *block, size_t keep_bytes)
+    HS_REQUIRES(arena->lock)
+{
+    char *end = top->base + hs_load_relaxed(&top->bytes); /* relaxed: under the arena's lock */
+    size_t kept_bytes = keep_bytes > HS_BLOCK_BYTES_LEAST ? keep_bytes : HS_BLOCK_BYTES_LEAST;
+    size_t cut_bytes = (hs_block_bytes(block) - kept_bytes) & ~(HS_GRANULE_BYTES - 1);
+
+    if (cut_bytes == 0)
+        return false;
+    move_end_locked(arena, top, block, cut_bytes);
+    if (hs_os_break_lower(end, cut_bytes))
+        return true;
+    hs_arena_publish_block(arena, hs_arena_extend_region_locked(arena, top, cut_bytes), 0);
+    return false;
+}
+
+/* The free block at the top of the break goes back but for what is to be kept. */
+static void lower_break_locked(struct hs_arena *arena, struct trim *trim) HS_REQUIRES(arena->lock)
+{
+    struct hs_region *top = arena->break_top;
+    struct hs_block *end, *block;
+
+    if (top == NULL)
+        return;
+    end = hs_region_end_tag(top);
+    if (!hs_os_break_is_at((char *)end + HS_TAG_BYTES))
+        return;
+    block = claim_tail_if_due(arena, end, trim);
+    if (block == NULL)
+        return;
+    arena->account.settled++;
+    if (block == hs_region_first_block(top) && trim->keep_bytes == 0) {
+        if (release_top_locked(arena, top)) {
+            trim->gave_back = true;
+            return;
+        }
+    } else if (lower_top_locked(arena, top, block, trim->keep_bytes)) {
+        trim->gave_back = true;
+    }
+    hs_arena_publish_block(arena, block, 0);
+}
+
+/* The whole pages inside a free block, but for those with its links and its footer. */
+static void purge_block(struct hs_freelist *list, struct hs_free_block *node, struct trim *trim) HS_REQUIRES(list->lock)
+{
+    size_t page = hs_os_page_bytes();
+    uintptr_t first = ((uintptr_t)node + sizeof *node + page - 1) & ~(page - 1);
+    uintptr_t last = ((uintptr_t)hs_block_footer_before(hs_block_right(&node->tag))) & ~(page - 1);
+
+    hs_mutex_assert_held(&list->lock);
+    if (last <= first || node->purged != 0)
+        return;
+    if (hs_os_purge((void *)first, last - first)) { // NOLINT(performance-no-int-to-ptr)
+        node->purged = 1;
+        trim->gave_back = true;
+    }
+}
+
+static void purge_list(struct hs_arena *arena, unsigned index, struct trim *trim)
+{
+    struct hs_freelist *list = &arena->lists[index];
+
+    hs_mutex_lock(&list->lock);
+    for (struct hs_free_block *node = list->head; node != NULL; node = node->next) {
+        if (!hs_freelist_plausible(list, node)) {
+            hs_freelist_note_damage(hs_block_payload(&node->tag));
+            break;
+        }
+        if (is_due(&node->tag, trim))
+            purge_block(list, node, trim);
+    }
+    hs_mutex_unlock(&list->lock);
+}
+
+static void trim_locked(struct hs_arena *arena, struct trim *trim) HS_REQUIRES(arena->lock)
+{
+    hs_mutex_assert_held(&arena->lock);
+    if (arena->source == HS_REGION_BUFFER)
+        return;
+    for (struct hs_region *region = arena->regions, *next; region != NULL; region = next) {
+        next = region->next;
+        release_region_locked(arena, region, trim);
+    }
+    lower_break_locked(arena, trim);
+    if (arena->source == HS_REGION_HOOKED)
+        return;
+    for (unsigned k = hs_freelist_index(trim->least_bytes); k < HS_LISTS; k++)
+        purge_list(arena, k, trim);
+}
+
+bool hs_arena_trim(struct hs_arena *arena, size_t keep_bytes, uint64_t older_than_ms)
+{
+    struct trim trim = {keep_bytes, 2 * hs_os_page_bytes(), older_than_ms, false, false};
+
+    hs_mutex_lock(&arena->lock);
+    trim_locked(arena, &trim);
+    hs_mutex_unlock(&arena->lock);
+    return trim.gave_back;
+}
+
+void hs_arena_decay(struct hs_arena *arena)
+{
+    uint64_t decay_ms = hs_load_relaxed(&hs_options.decay_ms), now = hs_os_now_ms();
+    uint64_t due = hs_load_relaxed(&arena->purge_due_ms);
+    struct trim trim = {HS_DECAY_KEEP_BYTES, HS_PURGE_BYTES_LEAST, now > decay_ms ? now - decay_ms : 0, false, false};
+
+    if (due == 0) {
+        hs_store_relaxed(&arena->purge_due_ms, now + decay_ms);
+        if (decay_ms != 0)
+            return;
+    } else if (now < due) {
+        return;
+    }
+    if (!hs_mutex_try_lock(&arena->lock))
+        return;
+    hs_store_relaxed(&arena->purge_due_ms, 0);
+    trim_locked(arena, &trim);
+    if (trim.left_dirty)
+        hs_store_relaxed(&arena->purge_due_ms, now + decay_ms);
+    hs_mutex_unlock(&arena->lock);
+}
+
+void hs_arena_return_regions(struct hs_arena *arena)
+{
+    hs_mutex_lock(&arena->lock);
+    while (arena->regions != NULL) {
+        struct hs_region *region = arena->regions;
+        size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
+
+        hs_arena_detach_region_locked(arena, region);
+        if (region->kind != HS_REGION_BUFFER && !hs_arena_unmap_region(arena, region->base, bytes, region->kind))
+            (void)hs_os_purge(region->base, bytes);
+        hs_region_give(region);
+    }
+    hs_mutex_unlock(&arena->lock);
+}

@@ -1,0 +1,186 @@
+/*
+ * block: boundary tags. Layout, neighbours and integrity; pure functions on memory, no lists and no locks.
+ *
+ *     address    16k-8                16k                                    16k-8+bytes
+ *                | tag                | payload                              | tag of the right neighbour
+ *
+ *     used       | tag | what the program keeps there ...................... | tag
+ *     free       | tag | next | previous | (search tree, from 128 bytes on) ...... | footer | tag
+ *
+ * A tag is 8 bytes. Every field has one writer at any time, so none needs a read-modify-write:
+ *
+ *     field   bits  holds                                        written by
+ *     extent  24+8  bytes of the block / 16, arena number        the block's owner
+ *     check   16    keyed hash of the tag's address and extent   the block's owner, with extent
+ *     state   8     below                                        the block's owner
+ *     left    8     0, or 1+k: the left neighbour is free and    the owner of the left neighbour, holding
+ *                   on list k                                    the lock of list k
+ *
+ * "Owner" is whoever holds the block: the program while it is USED, a thread's cache while CACHED, the arena code that
+ * claimed it while BUSY. A FREE block is owned by the mutex of the list that its state names.
+ *
+ * What others may read: `state` of the right neighbour and `left` of one's own tag, one byte each, at any time, as
+ * hints that name a lock; everything else of a neighbour only while holding that lock.
+ *
+ * Invariants (numbers as in the checker)
+ *   B1  Blocks tile their region: each begins where the one to its left ends, the last ends at the END tag.
+ *   B2  check is the keyed hash of the tag's address and extent.
+ *   B3  state is one of the values below; DEAD only where a tag was swallowed by a merge, LARGE only in large mappings.
+ *   B4  left is 1+k exactly where the left neighbour is FREE on list k, 0 elsewhere.
+ *   B5  The footer of a FREE block, in the last 8 bytes before the next tag, is its size in bytes.
+ *   B6  No two neighbours are both FREE.
+ *   B7  A block is a multiple of 16 bytes and at least 32; its arena number is its arena's.
+ *
+ * The boundary rule. Boundaries (extents, new and dead tags) move only while at least one list lock of the arena, or
+ * the arena's own lock, is held. Whoever holds all of them sees B1 to B7 hold at any moment.
+ */
+#ifndef HS_BLOCK_H
+#define HS_BLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sync.h"
+
+#define HS_ALIGNMENT ((size_t)16)
+#define HS_TAG_BYTES ((size_t)8)
+#define HS_FOOTER_BYTES ((size_t)8)
+#define HS_BLOCK_BYTES_LEAST ((size_t)32)
+#define HS_BLOCK_BYTES_MAX ((((size_t)1 << 24) - 1) * HS_ALIGNMENT)
+
+#define HS_LISTS_MAX 64U
+
+/* Valid states differ in more than one bit from each other and from zero, text and all ones, so that an overflow
+ * into a tag rarely passes for one. */
+enum hs_state {
+    HS_STATE_FREE = 0x80,   /* + k: free, on list k, up to 63 */
+    HS_STATE_USED = 0xC3,   /* the program's */
+    HS_STATE_CACHED = 0xC5, /* a thread cache's */
+    HS_STATE_BUSY = 0xC9,   /* claimed by arena code */
+    HS_STATE_END = 0xD1,    /* no block: the end of a region */
+    HS_STATE_LARGE = 0xE1,  /* the one block of a large mapping */
+    HS_STATE_DEAD = 0xF0    /* no block any more: swallowed by a merge */
+};
+
+/* Arena numbers beyond the table's. */
+enum { HS_ARENA_LARGE = 254, HS_ARENA_FIRST_CLASS = 255 };
+
+struct hs_block {
+    uint32_t extent;
+    uint16_t check;
+    _Atomic uint8_t state;
+    _Atomic uint8_t left;
+};
+
+/* Per process; set before the first tag is written, never changed. */
+extern uint64_t hs_block_secret;
+
+static inline uint16_t hs_block_hash(const struct hs_block *block, uint32_t extent)
+{
+    uint64_t bits = ((uintptr_t)block + ((uint64_t)extent << 24)) ^ hs_block_secret;
+
+    return (uint16_t)((bits * UINT64_C(0x9E3779B97F4A7C15)) >> 48);
+}
+
+static inline void *hs_block_payload(struct hs_block *block)
+{
+    return (char *)block + HS_TAG_BYTES;
+}
+
+static inline struct hs_block *hs_block_of(const void *payload)
+{
+    return (struct hs_block *)((uintptr_t)payload - HS_TAG_BYTES); // NOLINT(performance-no-int-to-ptr)
+}
+
+static inline size_t hs_block_bytes(const struct hs_block *block)
+{
+    return (size_t)(hs_plain_load(&block->extent) & 0xFFFFFF) * HS_ALIGNMENT;
+}
+
+static inline unsigned hs_block_arena(const struct hs_block *block)
+{
+    return hs_plain_load(&block->extent) >> 24;
+}
+
+static inline size_t hs_block_usable_bytes(const struct hs_block *block)
+{
+    return hs_block_bytes(block) - HS_TAG_BYTES;
+}
+
+/* Writes extent and check; the caller owns the block, and the boundary rule holds. */
+static inline void hs_block_set_bytes(struct hs_block *block, size_t bytes, unsigned arena)
+{
+    uint32_t extent = (uint32_t)(bytes / HS_ALIGNMENT) | (uint32_t)arena << 24;
+
+    hs_plain_store(&block->extent, extent);
+    hs_plain_store(&block->check, hs_block_hash(block, extent));
+}
+
+static inline bool hs_block_is_intact(const struct hs_block *block)
+{
+    return hs_plain_load(&block->check) == hs_block_hash(block, hs_plain_load(&block->extent));
+}
+
+static inline struct hs_block *hs_block_at(struct hs_block *block, size_t offset)
+{
+    return (struct hs_block *)((char *)block + offset);
+}
+
+static inline struct hs_block *hs_block_right(struct hs_block *block)
+{
+    return hs_block_at(block, hs_block_bytes(block));
+}
+
+/* The footer of a free block that ends where `right` begins. */
+static inline uint64_t *hs_block_footer_before(struct hs_block *right)
+{
+    return (uint64_t *)((char *)right - HS_FOOTER_BYTES);
+}
+
+/* Relaxed throughout: the byte is a hint that names a lock and is looked at again under it, or it is written by the
+ * thread that owns it and published by that thread's unlock. The one pair of accesses that needs more has a fence
+ * (arena.c, [PUBLISH]). */
+static inline uint8_t hs_block_state(const struct hs_block *block)
+{
+    return hs_load_relaxed(&block->state);
+}
+
+static inline void hs_block_set_state(struct hs_block *block, uint8_t state)
+{
+    hs_store_relaxed(&block->state, state);
+}
+
+/* Relaxed, as above. */
+static inline uint8_t hs_block_left(const struct hs_block *block)
+{
+    return hs_load_relaxed(&block->left);
+}
+
+static inline void hs_block_set_left(struct hs_block *block, uint8_t left)
+{
+    hs_store_relaxed(&block->left, left);
+}
+
+static inline bool hs_state_is_free(uint8_t state)
+{
+    return (state & 0xC0) == HS_STATE_FREE;
+}
+
+static inline unsigned hs_state_list(uint8_t state)
+{
+    return state & 0x3F;
+}
+
+/* The bytes of the block that serves a request; the caller has bounded the request. */
+static inline size_t hs_block_bytes_for(size_t payload_bytes)
+{
+    size_t bytes = (payload_bytes + HS_TAG_BYTES + HS_ALIGNMENT - 1) & ~(HS_ALIGNMENT - 1);
+
+    return bytes > HS_BLOCK_BYTES_LEAST ? bytes : HS_BLOCK_BYTES_LEAST;
+}
+
+/* A word for a state, for messages. */
+const char *hs_state_name(uint8_t state);
+
+#endif

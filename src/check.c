@@ -1,0 +1,361 @@
+#include "check.h"
+
+#include "freetree.h"
+#include "heap.h"
+#include "options.h"
+#include "report.h"
+
+struct checker {
+    enum heapster_check_mode mode;
+    heapster_report *report;
+    void *context;
+    size_t broken;
+};
+
+/* What the tiling of an arena says, to be held against its lists and its account. */
+struct tally {
+    uint64_t blocks_on[HS_LISTS];
+    uint64_t bytes_on[HS_LISTS];
+    uint64_t used_blocks, used_bytes, busy_blocks;
+    uint64_t regions, region_bytes;
+    bool complete; /* every region was walked to its end */
+};
+
+static void broken(struct checker *checker, const char *invariant, const void *address, const char *text)
+{
+    checker->broken++;
+    if (checker->report != NULL)
+        checker->report(invariant, address, text, checker->context);
+}
+
+/* One condition, one number. */
+static bool expect(struct checker *checker, bool holds, const char *invariant, const void *address, const char *text)
+{
+    if (!holds)
+        broken(checker, invariant, address, text);
+    return holds;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
+static bool state_is_valid(uint8_t state)
+{
+    if (hs_state_is_free(state))
+        return hs_state_list(state) < HS_LISTS;
+    return state == HS_STATE_USED || state == HS_STATE_CACHED || state == HS_STATE_BUSY;
+}
+
+static bool is_linked(struct hs_freelist *list, const struct hs_free_block *node) HS_NO_ANALYSIS
+{
+    if (node->previous == NULL)
+        return list->head == node;
+    return hs_freelist_plausible(list, node->previous) && node->previous->next == node;
+}
+
+static void check_free_block(struct checker *checker, struct hs_arena *arena, struct hs_block *block,
+                             struct tally *tally)
+{
+    unsigned index = hs_state_list(hs_block_state(block));
+    size_t bytes = hs_block_bytes(block);
+    const void *payload = hs_block_payload(block);
+
+    (void)expect(checker, *hs_block_footer_before(hs_block_right(block)) == bytes, "B5", payload,
+                 "the footer of a free block is not its size");
+    (void)expect(checker, is_linked(&arena->lists[index], (struct hs_free_block *)block), "F3", payload,
+                 "a free block is not on the list that its state names");
+    tally->blocks_on[index]++;
+    tally->bytes_on[index] += bytes;
+}
+
+/* The tag at `block`, whose left neighbour was in state `left_state` (USED at the start of a region). False where the
+ * walk cannot go on. */
+static bool check_tag(struct checker *checker, struct hs_arena *arena, const struct hs_region *region,
+                      struct hs_block *block, uint8_t left_state)
+{
+    const void *payload = hs_block_payload(block);
+    uint8_t expected_left = hs_state_is_free(left_state) ? (uint8_t)(1 + hs_state_list(left_state)) : 0;
+    size_t bytes = hs_block_bytes(block);
+    size_t room = (size_t)((char *)hs_region_end_tag(region) - (char *)block);
+
+    (void)expect(checker, hs_block_is_intact(block), "B2", payload, "a tag does not verify");
+    (void)expect(checker, hs_block_left(block) == expected_left, "B4", payload,
+                 "left does not say what the left neighbour is");
+    (void)expect(checker, hs_block_arena(block) == arena->number, "B7", payload, "the arena number is another one");
+    if (!expect(checker, bytes <= room && bytes != 0, "B1", payload, "a block does not end within its region"))
+        return false;
+    (void)expect(checker, bytes >= HS_BLOCK_BYTES_LEAST, "B7", payload, "a block is shorter than the least");
+    return true;
+}
+
+static void check_block(struct checker *checker, struct hs_arena *arena, struct hs_block *block, uint8_t left_state,
+                        struct tally *tally)
+{
+    uint8_t state = hs_block_state(block);
+    const void *payload = hs_block_payload(block);
+
+    if (!expect(checker, state_is_valid(state), "B3", payload, "the state is none that a block can have"))
+        return;
+    if (hs_state_is_free(state)) {
+        (void)expect(checker, !hs_state_is_free(left_state), "B6", payload, "two neighbours are both free");
+        check_free_block(checker, arena, block, tally);
+    } else if (state == HS_STATE_BUSY) {
+        tally->busy_blocks++;
+    } else {
+        tally->used_blocks++;
+        tally->used_bytes += hs_block_bytes(block);
+    }
+}
+
+static void check_map(struct checker *checker, struct hs_region *region)
+{
+    size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
+
+    if (region->kind == HS_REGION_BUFFER || region->kind == HS_REGION_HOOKED) {
+        (void)expect(checker, hs_region_overlay_find(region->base) != NULL, "R1", region->base,
+                     "an overlay is not on the list of overlays");
+        return;
+    }
+    for (size_t offset = 0; offset < bytes; offset += HS_GRANULE_BYTES)
+        if (!expect(checker, hs_region_find(region->base + offset) == region, "R1", region->base + offset,
+                    "the region map does not lead to the region"))
+            return;
+}
+
+static void check_region(struct checker *checker, struct hs_arena *arena, struct hs_region *region, struct tally *tally)
+{
+    struct hs_block *block = hs_region_first_block(region), *end = hs_region_end_tag(region);
+    uint8_t left_state = HS_STATE_USED;
+
+    (void)expect(checker, region->arena == arena, "A2", region->base, "a region leads to another arena");
+    check_map(checker, region);
+    tally->regions++;
+    tally->region_bytes += hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
+    while (block < end) {
+        if (!check_tag(checker, arena, region, block, left_state)) {
+            tally->complete = false;
+            return;
+        }
+        check_block(checker, arena, block, left_state, tally);
+        left_state = hs_block_state(block);
+        block = hs_block_right(block);
+    }
+    (void)expect(checker, block == end && hs_block_state(end) == HS_STATE_END && hs_block_is_intact(end), "B1", end,
+                 "a region does not end at its END tag");
+    (void)expect(checker, hs_block_left(end) == (hs_state_is_free(left_state) ? 1 + hs_state_list(left_state) : 0),
+                 "B4", end, "the END tag does not say what the last block is");
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
+
+/* A link may be followed: it leads to where a tag of this arena can stand. */
+static bool lies_in(const struct hs_arena *arena, const void *address) HS_NO_ANALYSIS
+{
+    if ((uintptr_t)address % HS_ALIGNMENT != HS_TAG_BYTES)
+        return false;
+    for (const struct hs_region *region = arena->regions; region != NULL; region = region->next)
+        if (hs_region_holds(region, address) &&
+            (const char *)hs_region_end_tag(region) - (const char *)address >= (ptrdiff_t)HS_BLOCK_BYTES_LEAST)
+            return true;
+    return false;
+}
+
+static bool belongs_on(const struct hs_freelist *list, const struct hs_free_block *node)
+{
+    return hs_freelist_plausible(list, node) && hs_freelist_index(hs_block_bytes(&node->tag)) == list->index;
+}
+
+static void check_list(struct checker *checker, struct hs_arena *arena, struct hs_freelist *list,
+                       const struct tally *tally) HS_REQUIRES(list->lock)
+{
+    const struct hs_free_block *previous = NULL, *node = list->head;
+    uint64_t blocks = 0, bytes = 0;
+    bool cursor_seen = list->cursor == NULL;
+    bool bit = (hs_load_relaxed(&arena->nonempty) >> list->index & 1) != 0; /* relaxed: under the list's lock */
+
+    (void)expect(checker, bit == (node != NULL), "A1", list, "a bit of nonempty is not what its list is");
+    while (node != NULL) {
+        if (!expect(checker, lies_in(arena, node), "F2", node, "a link leads outside the arena") ||
+            !expect(checker, node->previous == previous, "F2", node, "next and previous do not agree") ||
+            !expect(checker, blocks <= list->blocks, "F2", node, "a list does not end where its count says"))
+            return;
+        (void)expect(checker, belongs_on(list, node), "F1", node, "a block is on a list that it does not belong on");
+        cursor_seen |= node == list->cursor;
+        blocks++;
+        bytes += hs_block_bytes(&node->tag);
+        previous = node;
+        node = node->next;
+    }
+    (void)expect(checker, list->blocks == blocks && list->bytes == bytes, "F4", list,
+                 "a list's count of blocks or bytes is wrong");
+    (void)expect(checker, cursor_seen, "F6", list->cursor, "the cursor is not on its list");
+    if (tally->complete)
+        (void)expect(checker, tally->blocks_on[list->index] == blocks && tally->bytes_on[list->index] == bytes, "F3",
+                     list, "the regions hold other free blocks than the list");
+}
+
+/* Verifies the node and returns its in-order successor; the tree is walked without a stack. */
+static bool check_tree_node(struct checker *checker, struct hs_arena *arena, const struct hs_freelist *list,
+                            const struct hs_free_block *node, const struct hs_free_block *before)
+{
+    uint32_t largest = (uint32_t)(hs_block_bytes(&node->tag) / HS_ALIGNMENT);
+
+    for (unsigned side = 0; side < 2; side++) {
+        const struct hs_free_block *child = node->child[side];
+
+        if (child == NULL)
+            continue;
+        if (!expect(checker, lies_in(arena, child) && child->parent == node, "F5", node,
+                    "a child of the tree does not point back"))
+            return false;
+        (void)expect(checker, hs_freetree_priority(child) <= hs_freetree_priority(node), "F5", child,
+                     "the tree is no heap by priority");
+        if (child->largest_below > largest)
+            largest = child->largest_below;
+    }
+    (void)expect(checker, node->largest_below == largest, "F5", node, "the largest below a node is wrong");
+    if (before != NULL)
+        (void)expect(checker, hs_freetree_before(list, before, node), "F5", node, "the tree is out of order");
+    return true;
+}
+
+static const struct hs_free_block *leftmost(const struct hs_free_block *node, const struct hs_arena *arena)
+{
+    while (node != NULL && node->child[0] != NULL && lies_in(arena, node->child[0]) && node->child[0]->parent == node)
+        node = node->child[0];
+    return node;
+}
+
+static void check_tree(struct checker *checker, struct hs_arena *arena, struct hs_freelist *list)
+    HS_REQUIRES(list->lock)
+{
+    const struct hs_free_block *node = list->root, *before = NULL;
+    uint64_t blocks = 0;
+
+    if (list->index < HS_EXACT_LISTS)
+        return;
+    if (node != NULL &&
+        !expect(checker, lies_in(arena, node) && node->parent == NULL, "F5", list, "the root of a tree is none"))
+        return;
+    node = leftmost(node, arena);
+    while (node != NULL && blocks <= list->blocks) {
+        if (!check_tree_node(checker, arena, list, node, before))
+            return;
+        before = node;
+        blocks++;
+        if (node->child[1] != NULL) {
+            node = leftmost(node->child[1], arena);
+        } else {
+            while (node->parent != NULL && node == node->parent->child[1])
+                node = node->parent;
+            node = node->parent;
+        }
+    }
+    (void)expect(checker, blocks == list->blocks, "F5", list, "the tree holds other blocks than the list");
+}
+
+/* ---- arenas and large mappings -------------------------------------------------------------------------------------
+ */
+
+static void check_rest(struct checker *checker, const struct hs_arena *arena, const struct tally *tally)
+{
+    struct hs_account account = hs_arena_account(arena);
+
+    (void)expect(checker, tally->busy_blocks == 0, "A3", arena, "a block is in flight at rest");
+    (void)expect(checker, account.claimed == account.settled, "A4", arena, "a claim is in flight at rest");
+    (void)expect(checker, account.used_bytes == tally->used_bytes, "A5", arena,
+                 "used_bytes is not the sum of the used blocks");
+    (void)expect(checker, account.allocations - account.frees == tally->used_blocks, "A5", arena,
+                 "allocations less frees is not the number of used blocks");
+}
+
+static void check_large_set(struct checker *checker, struct hs_large_set *set)
+{
+    uint64_t blocks = 0, bytes = 0;
+    size_t page = hs_os_page_bytes();
+
+    hs_mutex_lock(&set->lock);
+    for (struct hs_region *region = set->head; region != NULL; region = region->next) {
+        size_t region_bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the set's lock */
+        struct hs_block *tag = hs_block_of(hs_large_payload(region));
+
+        (void)expect(checker,
+                     hs_block_is_intact(tag) && hs_block_state(tag) == HS_STATE_LARGE &&
+                         hs_block_arena(tag) == HS_ARENA_LARGE,
+                     "L1", hs_large_payload(region), "the tag of a large block does not verify");
+        (void)expect(checker, hs_region_find(hs_large_payload(region)) == region && region->set == set, "L2",
+                     hs_large_payload(region), "the region map does not lead to a large block");
+        (void)expect(checker, ((uintptr_t)region->base | region_bytes) % page == 0 && region_bytes >= HS_GRANULE_BYTES,
+                     "L4", region->base, "a large mapping is not whole pages, or too short");
+        blocks++;
+        bytes += region_bytes;
+    }
+    (void)expect(checker, blocks == set->blocks && bytes == set->bytes, "L3", set,
+                 "a set's count of large blocks or bytes is wrong");
+    hs_mutex_unlock(&set->lock);
+}
+
+static bool check_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
+{
+    struct checker *checker = context;
+    struct tally tally = {.complete = true};
+
+    hs_arena_lock_all(arena);
+    for (struct hs_region *region = arena->regions; region != NULL; region = region->next)
+        check_region(checker, arena, region, &tally);
+    (void)expect(checker, tally.regions == arena->region_count && tally.region_bytes == arena->region_bytes, "A2",
+                 arena, "the count of regions or their bytes is wrong");
+    for (unsigned k = 0; k < HS_LISTS; k++) {
+        check_list(checker, arena, &arena->lists[k], &tally);
+        check_tree(checker, arena, &arena->lists[k]);
+    }
+    if (checker->mode == HEAPSTER_CHECK_AT_REST && tally.complete)
+        check_rest(checker, arena, &tally);
+    hs_arena_unlock_all(arena);
+    if (arena->large != NULL && arena->large != &hs_heap_large)
+        check_large_set(checker, arena->large);
+    return true;
+}
+
+size_t hs_check_heap(enum heapster_check_mode mode, heapster_report *report, void *context)
+{
+    struct checker checker = {mode, report, context, 0};
+
+    hs_heap_for_each_arena(check_arena, &checker);
+    check_large_set(&checker, &hs_heap_large);
+    return checker.broken;
+}
+
+size_t heapster_check(enum heapster_check_mode mode, heapster_report *report, void *context)
+{
+    hs_heap_start();
+    return hs_check_heap(mode, report, context);
+}
+
+/* ---- option check=N -------------------------------------------------------------------------------------------------
+ */
+
+struct first_broken {
+    const char *invariant;
+    const void *address;
+    const char *text;
+};
+
+static void remember_first(const char *invariant, const void *address, const char *text, void *context)
+{
+    struct first_broken *first = context;
+
+    if (first->invariant == NULL)
+        *first = (struct first_broken){invariant, address, text};
+}
+
+void hs_check_sometimes(void)
+{
+    uint32_t every = hs_load_relaxed(&hs_options.check_every); /* relaxed: set at the start */
+    struct first_broken first = {NULL, NULL, NULL};
+
+    if (every == 0 || ++hs_thread()->slow_path_count < every)
+        return;
+    hs_thread()->slow_path_count = 0;
+    if (hs_check_heap(HEAPSTER_CHECK_RUNNING, remember_first, &first) != 0)
+        hs_report_misuse("broken heap", first.address, first.text, first.invariant);
+}

@@ -1,0 +1,215 @@
+#include "freelist.h"
+
+#include "freetree.h"
+#include "heapster.h"
+
+enum { RANGE_SHIFT = 7, LAST_SHIFT = 21 };
+
+_Static_assert(HS_RANGE_BYTES_LEAST == 1 << RANGE_SHIFT, "the first range list begins at a power of two");
+_Static_assert(HS_EXACT_LISTS + (LAST_SHIFT - RANGE_SHIFT) * 4 + 1 == HS_LISTS, "lists by size");
+_Static_assert(sizeof(struct hs_free_block) + HS_FOOTER_BYTES <= HS_RANGE_BYTES_LEAST, "the tree fits range blocks");
+_Static_assert(HS_LISTS <= HS_LISTS_MAX, "a state names a list");
+
+static unsigned log2_of(size_t number)
+{
+    return (unsigned)(sizeof(long long) * 8 - 1) - (unsigned)__builtin_clzll((unsigned long long)number);
+}
+
+unsigned hs_freelist_index(size_t block_bytes)
+{
+    unsigned shift;
+
+    if (block_bytes < HS_RANGE_BYTES_LEAST)
+        return (unsigned)((block_bytes - HS_BLOCK_BYTES_LEAST) / HS_ALIGNMENT);
+    shift = log2_of(block_bytes);
+    if (shift >= LAST_SHIFT)
+        return HS_LISTS - 1;
+    return HS_EXACT_LISTS + (shift - RANGE_SHIFT) * 4 + (unsigned)(block_bytes >> (shift - 2) & 3);
+}
+
+size_t hs_freelist_least_bytes(unsigned index)
+{
+    unsigned range = index - HS_EXACT_LISTS;
+
+    if (index < HS_EXACT_LISTS)
+        return HS_BLOCK_BYTES_LEAST + index * HS_ALIGNMENT;
+    return (size_t)(4 + range % 4) << (range / 4 + RANGE_SHIFT - 2);
+}
+
+void hs_freelist_init(struct hs_freelist *list, unsigned index, unsigned arena, const struct hs_bounds *bounds)
+{
+    hs_mutex_init(&list->lock, HS_RANK_LIST + index);
+    list->index = (uint8_t)index;
+    list->arena = (uint16_t)arena;
+    list->bounds = bounds;
+}
+
+void hs_freelist_note_damage(const void *address)
+{
+    if (hs_thread()->damage == NULL)
+        hs_thread()->damage = address;
+}
+
+bool hs_freelist_plausible(const struct hs_freelist *list, const struct hs_free_block *block)
+{
+    uintptr_t address = (uintptr_t)block;
+
+    /* Relaxed: widened before the first block of a new region was published under a list's lock. */
+    return address >= hs_load_relaxed(&list->bounds->low) && address < hs_load_relaxed(&list->bounds->high) &&
+           address % HS_ALIGNMENT == HS_TAG_BYTES && hs_block_state(&block->tag) == HS_STATE_FREE + list->index &&
+           hs_block_is_intact(&block->tag);
+}
+
+/* The blocks stay where they are, marked free and on no list: lost, but part of a heap that tiles. */
+static void abandon(struct hs_freelist *list, const void *address) HS_REQUIRES(list->lock)
+{
+    hs_freelist_note_damage(address);
+    list->head = list->root = list->cursor = NULL;
+    list->blocks = list->bytes = 0;
+}
+
+static bool has_tree(const struct hs_freelist *list)
+{
+    return list->index >= HS_EXACT_LISTS;
+}
+
+void hs_freelist_link_locked(struct hs_freelist *list, struct hs_block *block)
+{
+    struct hs_free_block *node = (struct hs_free_block *)block;
+    struct hs_free_block *head = list->head;
+
+    hs_mutex_assert_held(&list->lock);
+    if (head != NULL && !hs_freelist_plausible(list, head)) {
+        abandon(list, hs_block_payload(&head->tag));
+        head = NULL;
+    }
+    if (has_tree(list)) {
+        node->sequence = list->next_sequence++;
+        if (!hs_freetree_insert(list, node)) {
+            abandon(list, hs_block_payload(block));
+            head = NULL;
+            (void)hs_freetree_insert(list, node);
+        }
+    }
+    node->next = head;
+    node->previous = NULL;
+    if (head != NULL)
+        head->previous = node;
+    list->head = node;
+    list->blocks++;
+    list->bytes += hs_block_bytes(block);
+}
+
+static bool links_agree(const struct hs_freelist *list, const struct hs_free_block *node)
+{
+    if (!hs_freelist_plausible(list, node))
+        return false;
+    if (node->next != NULL && (!hs_freelist_plausible(list, node->next) || node->next->previous != node))
+        return false;
+    if (node->previous == NULL)
+        return list->head == node;
+    return hs_freelist_plausible(list, node->previous) && node->previous->next == node;
+}
+
+bool hs_freelist_unlink_locked(struct hs_freelist *list, struct hs_block *block)
+{
+    struct hs_free_block *node = (struct hs_free_block *)block;
+
+    hs_mutex_assert_held(&list->lock);
+    if (!links_agree(list, node) || (has_tree(list) && !hs_freetree_remove(list, node))) {
+        abandon(list, hs_block_payload(block));
+        return false;
+    }
+    if (node->next != NULL)
+        node->next->previous = node->previous;
+    if (node->previous != NULL)
+        node->previous->next = node->next;
+    else
+        list->head = node->next;
+    if (list->cursor == node)
+        list->cursor = node->next;
+    list->blocks--;
+    list->bytes -= hs_block_bytes(block);
+    return true;
+}
+
+static struct hs_free_block *find_in_tree(struct hs_freelist *list, uint32_t extent, bool from_cursor, bool *damaged)
+    HS_REQUIRES(list->lock)
+{
+    switch (list->strategy) {
+    case HEAPSTER_BEST_FIT:
+        return hs_freetree_smallest(list, extent, damaged);
+    case HEAPSTER_WORST_FIT:
+        /* The leftmost of those that are as large as the largest. */
+        if (list->root == NULL || list->root->largest_below < extent)
+            return NULL;
+        return hs_freetree_leftmost(list, list->root->largest_below, damaged);
+    case HEAPSTER_NEXT_FIT:
+        if (from_cursor)
+            return hs_freetree_leftmost_from(list, list->cursor, extent, damaged);
+        return hs_freetree_leftmost(list, extent, damaged);
+    default:
+        return hs_freetree_leftmost(list, extent, damaged);
+    }
+}
+
+struct hs_block *hs_freelist_find_locked(struct hs_freelist *list, size_t block_bytes, bool from_cursor)
+{
+    struct hs_free_block *found;
+    bool damaged = false;
+
+    hs_mutex_assert_held(&list->lock);
+    if (has_tree(list))
+        found = find_in_tree(list, (uint32_t)(block_bytes / HS_ALIGNMENT), from_cursor, &damaged);
+    else
+        found = from_cursor ? list->cursor : list->head;
+    if (damaged || (found != NULL && !hs_freelist_plausible(list, found))) {
+        abandon(list, found != NULL ? found : list->head);
+        return NULL;
+    }
+    if (found == NULL || hs_block_bytes(&found->tag) < block_bytes)
+        return NULL;
+    return &found->tag;
+}
+
+bool hs_freelist_fits_locked(struct hs_freelist *list, size_t block_bytes)
+{
+    return hs_freelist_largest_locked(list) >= block_bytes;
+}
+
+size_t hs_freelist_largest_locked(struct hs_freelist *list)
+{
+    hs_mutex_assert_held(&list->lock);
+    if (list->head == NULL)
+        return 0;
+    if (!has_tree(list))
+        return hs_freelist_least_bytes(list->index);
+    return list->root != NULL ? (size_t)list->root->largest_below * HS_ALIGNMENT : 0;
+}
+
+void hs_freelist_set_strategy_locked(struct hs_freelist *list, uint8_t strategy)
+{
+    struct hs_free_block *newest = list->head, *oldest = NULL;
+    bool same_key;
+
+    hs_mutex_assert_held(&list->lock);
+    same_key = (list->strategy == HEAPSTER_BEST_FIT) == (strategy == HEAPSTER_BEST_FIT);
+    list->cursor = NULL;
+    list->strategy = strategy;
+    if (!has_tree(list) || same_key)
+        return;
+    /* From the oldest on, so that by publication each is the newest so far, at the head. */
+    list->root = NULL;
+    for (struct hs_free_block *node = newest; node != NULL; node = node->next) {
+        if (!links_agree(list, node)) {
+            abandon(list, node);
+            return;
+        }
+        oldest = node;
+    }
+    for (struct hs_free_block *node = oldest; node != NULL; node = node->previous) {
+        list->head = node->next;
+        (void)hs_freetree_insert(list, node);
+    }
+    list->head = newest;
+}

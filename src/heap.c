@@ -1,0 +1,369 @@
+#include "heap.h"
+
+#include <string.h>
+
+#include "diagnose.h"
+#include "options.h"
+#include "os.h"
+#include "pool.h"
+
+_Atomic bool hs_heap_is_ready;
+struct hs_large_set hs_heap_large = {.lock = HS_MUTEX_INITIALIZER(HS_RANK_LARGE)};
+
+static struct hs_mutex init_lock = HS_MUTEX_INITIALIZER(HS_RANK_HEAP_INIT);
+
+static struct {
+    struct hs_mutex lock;
+    _Atomic(struct hs_arena *) table[HS_ARENAS_MAX];
+    struct hs_arena *first_class;
+    _Atomic unsigned arena_limit; /* how many arenas threads are spread over; 0: not asked yet */
+    _Atomic unsigned next_arena;
+} heap = {.lock = HS_MUTEX_INITIALIZER(HS_RANK_HEAP)};
+
+/* The first arena needs no memory of the OS before the first block does. */
+static struct hs_arena first_arena;
+
+struct first_class_arena {
+    struct hs_arena arena;
+    struct hs_large_set large;
+};
+
+/* Arenas of the table and first-class ones; the latter bring their large set along. */
+static struct hs_pool arenas = HS_POOL_INITIALIZER(struct first_class_arena, 16 * 1024);
+
+_Static_assert(sizeof(struct first_class_arena) <= 16 * 1024 - HS_CACHE_LINE_BYTES, "a chunk holds an arena");
+
+/* ---- start ----------------------------------------------------------------------------------------------------- */
+
+void hs_heap_make_ready(void)
+{
+    /* Registering the fork handlers may allocate: the heap works by then. */
+    if (hs_thread()->initializing)
+        return;
+    hs_mutex_lock(&init_lock);
+    if (!hs_load_relaxed(&hs_heap_is_ready)) { /* relaxed: written under this lock */
+        hs_thread()->initializing = true;
+        hs_os_init();
+        hs_block_secret = hs_os_entropy();
+        (void)hs_options_read_environment();
+        hs_arena_init(&first_arena, 0, HS_REGION_BREAK, hs_load_relaxed(&hs_options.strategy));
+        first_arena.large = &hs_heap_large;
+        hs_store_release(&heap.table[0], &first_arena); /* [ARENA-TABLE] */
+        hs_fork_register();
+        hs_store_release(&hs_heap_is_ready, true); /* [INIT] */
+        hs_thread()->initializing = false;
+    }
+    hs_mutex_unlock(&init_lock);
+}
+
+/* ---- arenas ---------------------------------------------------------------------------------------------------- */
+
+static struct hs_arena *table_arena(unsigned index)
+{
+    return hs_load_acquire(&heap.table[index]); /* [ARENA-TABLE] */
+}
+
+static unsigned arena_limit(void)
+{
+    unsigned limit = hs_load_relaxed(&heap.arena_limit); /* relaxed: whoever asks finds the same */
+
+    if (limit == 0) {
+        limit = hs_load_relaxed(&hs_options.arenas);
+        if (limit == 0)
+            limit = hs_os_cpu_count() * HS_ARENAS_PER_CPU;
+        if (limit > HS_ARENAS_MAX)
+            limit = HS_ARENAS_MAX;
+        hs_store_relaxed(&heap.arena_limit, limit);
+    }
+    return limit;
+}
+
+/* The arena, made if need be; NULL where there is no memory for it. */
+static struct hs_arena *make_table_arena(unsigned index)
+{
+    struct hs_arena *arena;
+
+    hs_mutex_lock(&heap.lock);
+    arena = table_arena(index);
+    if (arena == NULL) {
+        arena = hs_pool_take(&arenas);
+        if (arena != NULL) {
+            hs_arena_init(arena, index, HS_REGION_BREAK, hs_load_relaxed(&hs_options.strategy));
+            arena->large = &hs_heap_large;
+            hs_store_release(&heap.table[index], arena); /* [ARENA-TABLE] */
+        }
+    }
+    hs_mutex_unlock(&heap.lock);
+    return arena;
+}
+
+struct hs_arena *hs_heap_arena(void)
+{
+    struct hs_thread *self = hs_thread();
+
+    if (HS_UNLIKELY(self->arena == NULL)) {
+        unsigned index = hs_add_relaxed(&heap.next_arena, 1) % arena_limit();
+
+        self->arena = table_arena(index);
+        if (self->arena == NULL)
+            self->arena = make_table_arena(index);
+        if (self->arena == NULL)
+            self->arena = &first_arena;
+    }
+    return self->arena;
+}
+
+void hs_heap_for_each_arena_locked(hs_visit_arena *visit, void *context)
+{
+    for (unsigned i = 0; i < HS_ARENAS_MAX; i++) {
+        struct hs_arena *arena = table_arena(i);
+
+        if (arena != NULL && !visit(arena, context))
+            return;
+    }
+    for (struct hs_arena *arena = heap.first_class, *next; arena != NULL; arena = next) {
+        next = arena->next;
+        if (!visit(arena, context))
+            return;
+    }
+}
+
+void hs_heap_for_each_arena(hs_visit_arena *visit, void *context)
+{
+    hs_mutex_lock(&heap.lock);
+    hs_heap_for_each_arena_locked(visit, context);
+    hs_mutex_unlock(&heap.lock);
+}
+
+void hs_heap_set_strategy(uint8_t strategy)
+{
+    hs_mutex_lock(&heap.lock);
+    hs_store_relaxed(&hs_options.strategy, strategy);
+    for (unsigned i = 0; i < HS_ARENAS_MAX; i++)
+        if (table_arena(i) != NULL)
+            hs_arena_set_strategy(table_arena(i), strategy);
+    hs_mutex_unlock(&heap.lock);
+}
+
+struct trim_request {
+    size_t keep_bytes;
+    uint64_t older_than_ms;
+    bool gave_back;
+};
+
+static bool trim_arena(struct hs_arena *arena, void *context)
+{
+    struct trim_request *trim = context;
+
+    if (hs_arena_trim(arena, trim->keep_bytes, trim->older_than_ms))
+        trim->gave_back = true;
+    return true;
+}
+
+bool hs_heap_trim(size_t keep_bytes, uint64_t older_than_ms)
+{
+    struct trim_request trim = {keep_bytes, older_than_ms, false};
+    bool any = false;
+
+    /* When one arena lowers the break, the end of another may be at its top. */
+    do {
+        trim.gave_back = false;
+        hs_heap_for_each_arena(trim_arena, &trim);
+        any |= trim.gave_back;
+    } while (trim.gave_back);
+    return any;
+}
+
+struct hs_arena *hs_heap_add_arena(enum hs_region_kind source, uint8_t strategy, const struct heapster_os_hooks *hooks)
+{
+    struct first_class_arena *made = hs_pool_take(&arenas);
+    struct hs_arena *arena;
+
+    if (made == NULL)
+        return NULL;
+    arena = &made->arena;
+    hs_arena_init(arena, HS_ARENA_FIRST_CLASS, source, strategy);
+    if (hooks != NULL)
+        arena->hooks = *hooks;
+    if (source == HS_REGION_MAPPED) {
+        hs_large_init(&made->large, arena);
+        arena->large = &made->large;
+    }
+    hs_mutex_lock(&heap.lock);
+    arena->next = heap.first_class;
+    if (heap.first_class != NULL)
+        heap.first_class->previous = arena;
+    heap.first_class = arena;
+    hs_mutex_unlock(&heap.lock);
+    return arena;
+}
+
+void hs_heap_remove_arena(struct hs_arena *arena)
+{
+    hs_mutex_lock(&heap.lock);
+    if (arena->next != NULL)
+        arena->next->previous = arena->previous;
+    if (arena->previous != NULL)
+        arena->previous->next = arena->next;
+    else
+        heap.first_class = arena->next;
+    hs_mutex_unlock(&heap.lock);
+    if (arena->large != NULL)
+        hs_large_release_all(arena->large);
+    hs_arena_return_regions(arena);
+    hs_pool_give(&arenas, (struct first_class_arena *)arena);
+}
+
+struct hs_mutex *hs_heap_lock(void)
+{
+    return &heap.lock;
+}
+
+struct hs_mutex *hs_heap_init_lock(void)
+{
+    return &init_lock;
+}
+
+struct hs_mutex *hs_heap_pool_lock(void)
+{
+    return &arenas.lock;
+}
+
+/* ---- allocate -------------------------------------------------------------------------------------------------- */
+
+/* A block of one of the other arenas, when the thread's own has no memory. */
+static struct hs_block *allocate_elsewhere(const struct hs_arena *own, size_t block_bytes, size_t alignment)
+{
+    for (unsigned i = 0; i < HS_ARENAS_MAX; i++) {
+        struct hs_arena *arena = table_arena(i);
+        struct hs_block *block = NULL;
+
+        if (arena != NULL && arena != own)
+            block = hs_arena_allocate(arena, block_bytes, alignment);
+        if (block != NULL)
+            return block;
+    }
+    return NULL;
+}
+
+void *hs_heap_allocate(struct hs_arena *arena, size_t bytes, size_t alignment, bool *zeroed)
+{
+    struct hs_arena *own = arena != NULL ? arena : hs_heap_arena();
+    size_t threshold = hs_load_relaxed(&hs_options.mmap_threshold); /* relaxed: old or new, either is right */
+    bool fits_arena, is_large;
+
+    *zeroed = false;
+    if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
+        return NULL;
+    fits_arena = bytes < HS_ARENA_REQUEST_MAX - 64 && alignment < HS_ARENA_REQUEST_MAX - 64 - bytes;
+    is_large = own->large != NULL && (!fits_arena || bytes + (alignment > HS_ALIGNMENT ? alignment : 0) >= threshold);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        struct hs_block *block = NULL;
+
+        if (is_large) {
+            void *payload = hs_large_allocate(own->large, bytes, alignment);
+
+            *zeroed = payload != NULL;
+            if (payload != NULL)
+                return payload;
+        }
+        if (fits_arena)
+            block = hs_arena_allocate(own, hs_block_bytes_for(bytes), alignment);
+        if (block == NULL && fits_arena && arena == NULL)
+            block = allocate_elsewhere(own, hs_block_bytes_for(bytes), alignment);
+        if (block != NULL)
+            return hs_block_payload(block);
+        /* Address space that arenas hold and do not use may be what is missing, but not for a caller's own memory. */
+        if (own->large == NULL || !hs_heap_trim(0, UINT64_MAX))
+            break;
+    }
+    return NULL;
+}
+
+/* ---- live blocks ------------------------------------------------------------------------------------------------ */
+
+/* True if the tag before `payload` is that of a USED block of the arena. */
+static bool is_live_block(const struct hs_arena *arena, const struct hs_block *block)
+{
+    return hs_block_arena(block) == arena->number && hs_block_is_intact(block) &&
+           hs_block_state(block) == HS_STATE_USED;
+}
+
+bool hs_heap_resolve(const void *payload, const char *operation, struct hs_owner *owner)
+{
+    struct hs_region *region = hs_region_find(payload), *overlay;
+
+    owner->block = hs_block_of(payload);
+    owner->region = NULL;
+    if (HS_UNLIKELY((uintptr_t)payload % HS_ALIGNMENT != 0)) {
+        hs_diagnose(payload, operation);
+        return false;
+    }
+    if (HS_LIKELY(region != NULL && region->kind != HS_REGION_LARGE && hs_region_holds(region, owner->block))) {
+        owner->arena = region->arena;
+        if (HS_LIKELY(owner->arena->number != HS_ARENA_FIRST_CLASS && is_live_block(owner->arena, owner->block)))
+            return true;
+    } else if (region != NULL && region->kind == HS_REGION_LARGE && hs_large_payload(region) == payload) {
+        owner->arena = region->set->arena;
+        owner->region = region;
+        if (hs_block_state(owner->block) == HS_STATE_LARGE && hs_block_is_intact(owner->block))
+            return true;
+        hs_diagnose(payload, operation);
+        return false;
+    }
+    overlay = hs_region_overlay_find(payload);
+    if (overlay != NULL)
+        region = overlay;
+    if (region != NULL && region->kind != HS_REGION_LARGE && hs_region_holds(region, owner->block)) {
+        owner->arena = region->arena;
+        if (is_live_block(owner->arena, owner->block))
+            return true;
+    }
+    hs_diagnose(payload, operation);
+    return false;
+}
+
+size_t hs_heap_usable_bytes(const struct hs_owner *owner)
+{
+    return owner->region != NULL ? hs_large_usable_bytes(owner->region) : hs_block_usable_bytes(owner->block);
+}
+
+void hs_heap_release(const struct hs_owner *owner)
+{
+    if (owner->region != NULL)
+        hs_large_release(owner->region);
+    else
+        hs_arena_release(owner->arena, owner->block);
+}
+
+/* Resizes without moving, or, for a large block, by moving its pages; NULL where it takes a copy. */
+static void *resize_in_place(const struct hs_owner *owner, size_t bytes)
+{
+    if (owner->region != NULL) {
+        /* Half the threshold: a block that goes up and down around it does not change sides each time. */
+        if (bytes < hs_load_relaxed(&hs_options.mmap_threshold) / 2)
+            return NULL;
+        return hs_large_resize(owner->region, bytes);
+    }
+    if (bytes >= HS_ARENA_REQUEST_MAX || !hs_arena_resize(owner->arena, owner->block, hs_block_bytes_for(bytes)))
+        return NULL;
+    return hs_block_payload(owner->block);
+}
+
+void *hs_heap_resize(const struct hs_owner *owner, size_t bytes)
+{
+    size_t usable_bytes = hs_heap_usable_bytes(owner);
+    void *old = owner->region != NULL ? hs_large_payload(owner->region) : hs_block_payload(owner->block);
+    bool stays_in_arena = owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS;
+    void *payload = resize_in_place(owner, bytes);
+    bool zeroed;
+
+    if (payload != NULL)
+        return payload;
+    payload = hs_heap_allocate(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
+    if (payload == NULL)
+        return bytes <= usable_bytes ? old : NULL;
+    memcpy(payload, old, bytes < usable_bytes ? bytes : usable_bytes);
+    hs_heap_release(owner);
+    return payload;
+}

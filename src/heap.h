@@ -1,0 +1,84 @@
+/*
+ * heap: all arenas together; which one serves a thread, and whose block a pointer is.
+ *
+ * The first call of the process makes the heap ready: page size, secret, options, the first arena, fork handlers.
+ * Arenas are made as threads come, four for each processor unless the option says otherwise, and threads are spread
+ * over them in turn. A request that a thread's own arena cannot serve is tried in the others.
+ *
+ *     pointer -> region map -> region -> arena or large set        hs_heap_resolve
+ *
+ * Invariants
+ *   H1  table[i], once set, never changes; its arena has number i.
+ *   H2  Every first-class arena is on the list, and its number is HS_ARENA_FIRST_CLASS.
+ *
+ * Fields                 written under        read
+ *   table[i]             the heap's lock      anywhere, acquire [ARENA-TABLE]
+ *   first-class list     the heap's lock      under it
+ *   next_arena           anywhere, relaxed    anywhere: which arena a thread gets is a matter of taste
+ *   ready                HEAP_INIT            anywhere, acquire [INIT]
+ *
+ * Locks: HEAP_INIT for the first call; HEAP for the table and the list, outermost of all that follow.
+ */
+#ifndef HS_HEAP_H
+#define HS_HEAP_H
+
+#include "arena.h"
+#include "large.h"
+
+extern _Atomic bool hs_heap_is_ready;
+extern struct hs_large_set hs_heap_large;
+
+void hs_heap_make_ready(void);
+
+/* The first line of every public function that looks at the heap. */
+static inline void hs_heap_start(void)
+{
+    /* [INIT] all that the first call wrote is visible to whoever sees true. */
+    if (HS_UNLIKELY(!hs_load_acquire(&hs_heap_is_ready)))
+        hs_heap_make_ready();
+}
+
+/* The arena of the calling thread. */
+struct hs_arena *hs_heap_arena(void);
+
+/* Memory from the arena, or from wherever there is some if `arena` is NULL; NULL where there is none. `zeroed` is set
+ * where the memory reads as zero. */
+void *hs_heap_allocate(struct hs_arena *arena, size_t bytes, size_t alignment, bool *zeroed);
+
+/* Whose a pointer is: a block of an arena, or a large region. */
+struct hs_owner {
+    struct hs_arena *arena;   /* NULL for a large block that belongs to no first-class arena */
+    struct hs_region *region; /* of a large block; otherwise NULL */
+    struct hs_block *block;
+};
+
+/* Resolves a pointer that a program claims to be a live block. False after a misuse was reported, with `operation`
+ * ("free", "realloc") in the line. */
+bool hs_heap_resolve(const void *payload, const char *operation, struct hs_owner *owner);
+
+size_t hs_heap_usable_bytes(const struct hs_owner *owner);
+void hs_heap_release(const struct hs_owner *owner);
+
+/* Resizes in place or moves; NULL, with nothing changed, where there is no memory. */
+void *hs_heap_resize(const struct hs_owner *owner, size_t bytes);
+
+bool hs_heap_trim(size_t keep_bytes, uint64_t older_than_ms);
+void hs_heap_set_strategy(uint8_t strategy);
+
+/* First-class arenas. */
+struct hs_arena *hs_heap_add_arena(enum hs_region_kind source, uint8_t strategy, const struct heapster_os_hooks *hooks);
+void hs_heap_remove_arena(struct hs_arena *arena);
+
+/* Calls `visit` for each arena under the heap's lock, the table's first, until it returns false. */
+typedef bool hs_visit_arena(struct hs_arena *arena, void *context);
+void hs_heap_for_each_arena(hs_visit_arena *visit, void *context);
+
+/* For fork.c. */
+struct hs_mutex *hs_heap_lock(void);
+struct hs_mutex *hs_heap_init_lock(void);
+struct hs_mutex *hs_heap_pool_lock(void);
+/* The arenas without the heap's lock: the caller holds it, or is alone. */
+void hs_heap_for_each_arena_locked(hs_visit_arena *visit, void *context);
+void hs_fork_register(void);
+
+#endif

@@ -1,0 +1,223 @@
+#include "large.h"
+
+#include <string.h>
+
+#include "block.h"
+#include "os.h"
+
+void hs_large_init(struct hs_large_set *set, struct hs_arena *arena)
+{
+    memset(set, 0, sizeof *set);
+    set->arena = arena;
+    hs_mutex_init(&set->lock, HS_RANK_LARGE);
+}
+
+/* Page, payload; 0 where that overflows. */
+static size_t mapping_bytes_for(size_t payload_bytes)
+{
+    size_t page = hs_os_page_bytes();
+    size_t bytes;
+
+    if (payload_bytes > (size_t)PTRDIFF_MAX - 2 * page)
+        return 0;
+    bytes = page + ((payload_bytes + page - 1) & ~(page - 1));
+    return bytes > HS_GRANULE_BYTES ? bytes : HS_GRANULE_BYTES;
+}
+
+static size_t bytes_of(const struct hs_region *region)
+{
+    return hs_load_relaxed(&region->bytes); /* relaxed: by the owner of the block, or under the set's lock */
+}
+
+static struct hs_block *tag_of(const struct hs_region *region)
+{
+    return hs_block_of(hs_large_payload(region));
+}
+
+static void write_tag(const struct hs_region *region)
+{
+    struct hs_block *tag = tag_of(region);
+
+    hs_block_set_bytes(tag, 0, HS_ARENA_LARGE);
+    hs_block_set_left(tag, 0);
+    hs_block_set_state(tag, HS_STATE_LARGE);
+}
+
+static void push_locked(struct hs_large_set *set, struct hs_region **list, struct hs_region *region)
+    HS_REQUIRES(set->lock)
+{
+    hs_mutex_assert_held(&set->lock);
+    region->next = *list;
+    region->previous = NULL;
+    if (*list != NULL)
+        (*list)->previous = region;
+    *list = region;
+}
+
+static void remove_locked(struct hs_large_set *set, struct hs_region **list, struct hs_region *region)
+    HS_REQUIRES(set->lock)
+{
+    hs_mutex_assert_held(&set->lock);
+    if (region->next != NULL)
+        region->next->previous = region->previous;
+    if (region->previous != NULL)
+        region->previous->next = region->next;
+    else
+        *list = region->next;
+}
+
+/* An idle mapping that serves the request, off its list; or NULL. */
+static struct hs_region *take_idle(struct hs_large_set *set, size_t mapping_bytes, size_t alignment)
+{
+    struct hs_region *region;
+
+    hs_mutex_lock(&set->lock);
+    for (region = set->idle; region != NULL; region = region->next)
+        if (bytes_of(region) >= mapping_bytes && ((uintptr_t)hs_large_payload(region) & (alignment - 1)) == 0)
+            break;
+    if (region != NULL)
+        remove_locked(set, &set->idle, region);
+    hs_mutex_unlock(&set->lock);
+    return region;
+}
+
+static struct hs_region *map_region(size_t mapping_bytes, size_t alignment)
+{
+    struct hs_region *region = hs_region_take();
+    char *base;
+
+    if (region == NULL)
+        return NULL;
+    base = hs_os_map_aligned(mapping_bytes, alignment, hs_os_page_bytes());
+    if (base == NULL) {
+        hs_region_give(region);
+        return NULL;
+    }
+    region->base = base;
+    hs_store_relaxed(&region->bytes, mapping_bytes); /* relaxed: published by the map's entry */
+    region->kind = HS_REGION_LARGE;
+    return region;
+}
+
+/* The mapping itself, which is in no list and in no map any more. */
+static void give_mapping_back(struct hs_large_set *set, struct hs_region *region)
+{
+    char *base = region->base;
+    size_t bytes = bytes_of(region);
+
+    if (hs_os_unmap(base, bytes)) {
+        hs_region_give(region);
+        return;
+    }
+    if (!hs_os_purge(base, bytes))
+        memset(base, 0, bytes);
+    hs_mutex_lock(&set->lock);
+    push_locked(set, &set->idle, region);
+    hs_mutex_unlock(&set->lock);
+}
+
+void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment)
+{
+    size_t mapping_bytes = mapping_bytes_for(bytes);
+    struct hs_region *region;
+
+    if (mapping_bytes == 0)
+        return NULL;
+    region = take_idle(set, mapping_bytes, alignment);
+    if (region == NULL)
+        region = map_region(mapping_bytes, alignment);
+    if (region == NULL)
+        return NULL;
+    region->set = set;
+    write_tag(region);
+    if (!hs_region_enter(region, hs_large_payload(region), 1)) {
+        give_mapping_back(set, region);
+        return NULL;
+    }
+    hs_mutex_lock(&set->lock);
+    push_locked(set, &set->head, region);
+    set->blocks++;
+    set->bytes += bytes_of(region);
+    set->allocations++;
+    hs_mutex_unlock(&set->lock);
+    return hs_large_payload(region);
+}
+
+void hs_large_release(struct hs_region *region)
+{
+    struct hs_large_set *set = region->set;
+
+    hs_mutex_lock(&set->lock);
+    remove_locked(set, &set->head, region);
+    set->blocks--;
+    set->bytes -= bytes_of(region);
+    set->frees++;
+    hs_mutex_unlock(&set->lock);
+    /* Out of the map first: once unmapped, the addresses may be anybody's. */
+    hs_region_leave(hs_large_payload(region), 1);
+    give_mapping_back(set, region);
+}
+
+/* Moves the mapping to where it fits; its entry in the region map goes with it. */
+static void *move_locked(struct hs_large_set *set, struct hs_region *region, size_t mapping_bytes)
+    HS_REQUIRES(set->lock)
+{
+    struct hs_region_leaf *reserved = hs_region_reserve_leaf();
+    char *base;
+
+    hs_mutex_assert_held(&set->lock);
+    if (reserved == NULL)
+        return NULL;
+    hs_region_leave(hs_large_payload(region), 1);
+    base = hs_os_remap(region->base, bytes_of(region), mapping_bytes, true);
+    if (base != NULL)
+        region->base = base;
+    write_tag(region);
+    hs_region_enter_reserved(region, hs_large_payload(region), reserved);
+    return base;
+}
+
+void *hs_large_resize(struct hs_region *region, size_t bytes)
+{
+    struct hs_large_set *set = region->set;
+    size_t mapping_bytes = mapping_bytes_for(bytes), old_bytes = bytes_of(region);
+    bool resized;
+
+    if (mapping_bytes == 0)
+        return NULL;
+    if (mapping_bytes == old_bytes)
+        return hs_large_payload(region);
+    hs_mutex_lock(&set->lock);
+    resized = hs_os_remap(region->base, old_bytes, mapping_bytes, false) != NULL;
+    if (!resized && mapping_bytes > old_bytes)
+        resized = move_locked(set, region, mapping_bytes) != NULL;
+    if (resized) {
+        hs_store_relaxed(&region->bytes, mapping_bytes); /* relaxed: the owner's own, or read under the lock */
+        set->bytes += mapping_bytes - old_bytes;
+    }
+    hs_mutex_unlock(&set->lock);
+    /* A mapping that the kernel will not shorten stays as long as it is. */
+    return resized || mapping_bytes < old_bytes ? hs_large_payload(region) : NULL;
+}
+
+void hs_large_release_all(struct hs_large_set *set)
+{
+    while (set->head != NULL)
+        hs_large_release(set->head);
+    while (set->idle != NULL) {
+        struct hs_region *region = set->idle;
+
+        set->idle = region->next;
+        /* What the kernel still refuses is address space without pages, lost with the set. */
+        (void)hs_os_unmap(region->base, bytes_of(region));
+        hs_region_give(region);
+    }
+}
+
+bool hs_large_size_matches(const struct hs_region *region, size_t bytes)
+{
+    size_t usable = hs_large_usable_bytes(region);
+
+    /* An idle mapping may be longer than asked for, and one that could not be shortened too. */
+    return bytes <= usable;
+}

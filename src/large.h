@@ -1,0 +1,70 @@
+/*
+ * large: blocks that have a mapping of their own.
+ *
+ *     mapping   | page: ............................ tag | payload, whole pages ........ |
+ *               base                                     base + page
+ *
+ * The payload begins on a page, so the mapping has one page more than its payload, for eight bytes of tag. That page
+ * buys two things: free may read the word before any pointer it is given, and an underflow ends in a tag that no
+ * longer verifies. The size does not stand there: it is in the descriptor that the region map leads to, out of a
+ * program's reach.
+ *
+ * Mappings are kept in sets: one for the whole heap, and one for each first-class arena, which destroy empties.
+ *
+ * Invariants (numbers as in the checker)
+ *   L1  The tag is intact, its state LARGE, its arena number HS_ARENA_LARGE.
+ *   L2  The region map leads from the payload to the descriptor, whose set is the one it is linked in.
+ *   L3  blocks and bytes of the set are the number and the sum of the mappings in it.
+ *   L4  Mappings are whole pages, begin on one, and are at least a granule long (R4 in region.h).
+ *
+ * Idle mappings. The kernel may refuse to unmap (vm.max_map_count): such a mapping is emptied and kept in the set's
+ * idle list, for a request that it is large enough for.
+ *
+ * Fields of hs_large_set, and next, previous of its descriptors: written and read under the set's lock.
+ * Locks: the set's own (rank LARGE). A mapping that moves is moved under it, so that the walker never follows a
+ * descriptor to where the mapping was. Mapping and unmapping happen outside it.
+ * Failing: NULL where the OS has no memory; nothing has changed.
+ */
+#ifndef HS_LARGE_H
+#define HS_LARGE_H
+
+#include "region.h"
+
+struct hs_large_set {
+    struct hs_mutex lock;
+    struct hs_arena *arena; /* the first-class arena it belongs to; NULL for the heap's */
+    struct hs_region *head;
+    struct hs_region *idle;
+    uint64_t blocks;
+    uint64_t bytes;
+    uint64_t allocations;
+    uint64_t frees;
+};
+
+void hs_large_init(struct hs_large_set *set, struct hs_arena *arena);
+
+/* A payload of at least `bytes` zeroed bytes aligned to `alignment` (a power of two), or NULL. */
+void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment);
+
+void hs_large_release(struct hs_region *region);
+
+/* Resizes the block to at least `bytes`, moving it if need be; returns its payload, or NULL with nothing changed. */
+void *hs_large_resize(struct hs_region *region, size_t bytes);
+
+/* Releases every block of the set and what is idle in it. Nobody else uses it. */
+void hs_large_release_all(struct hs_large_set *set);
+
+static inline void *hs_large_payload(const struct hs_region *region)
+{
+    return region->base + hs_os_page_bytes();
+}
+
+static inline size_t hs_large_usable_bytes(const struct hs_region *region)
+{
+    return hs_load_relaxed(&region->bytes) - hs_os_page_bytes(); /* relaxed: asked by the block's owner */
+}
+
+/* Whether `bytes` is a size that the block may have been asked for. */
+bool hs_large_size_matches(const struct hs_region *region, size_t bytes);
+
+#endif

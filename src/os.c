@@ -1,0 +1,282 @@
+#include "os.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+bool (*hs_os_fault)(enum hs_os_call call);
+_Atomic uint64_t hs_os_calls[HS_OS_CALL_KINDS];
+_Atomic uint64_t hs_os_purged_bytes;
+
+static size_t page_bytes;
+
+static struct {
+    struct hs_mutex lock;
+    char *end;          /* where our last span ends; NULL before the first and once it was lowered to its start */
+    bool foreign_moved; /* somebody else was seen to move the break */
+} program_break = {HS_MUTEX_INITIALIZER(HS_RANK_BREAK), NULL, false};
+
+/* Counts the call; true where a test wants it to fail. */
+static bool refused(enum hs_os_call call)
+{
+    (void)hs_add_relaxed(&hs_os_calls[call], 1);
+    return HS_UNLIKELY(hs_os_fault != NULL) && hs_os_fault(call);
+}
+
+void hs_os_init(void)
+{
+    page_bytes = (size_t)getauxval(AT_PAGESZ);
+    if (page_bytes == 0)
+        page_bytes = 4096;
+}
+
+size_t hs_os_page_bytes(void)
+{
+    return page_bytes;
+}
+
+unsigned hs_os_cpu_count(void)
+{
+    int saved_errno = errno;
+    cpu_set_t set;
+    unsigned count = 64; /* more processors than a cpu_set_t can name */
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        count = (unsigned)CPU_COUNT(&set);
+    errno = saved_errno;
+    return count > 0 ? count : 1;
+}
+
+uint64_t hs_os_entropy(void)
+{
+    int saved_errno = errno;
+    uint64_t bits = 0;
+
+    if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) != (ssize_t)sizeof bits) {
+        struct timespec now = {0, 0};
+        const char *start_up = (const char *)getauxval(AT_RANDOM); // NOLINT(performance-no-int-to-ptr)
+
+        if (start_up != NULL)
+            memcpy(&bits, start_up, sizeof bits);
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        bits ^= (uint64_t)now.tv_nsec * UINT64_C(0x9E3779B97F4A7C15) ^ (uintptr_t)&bits;
+    }
+    errno = saved_errno;
+    return bits;
+}
+
+uint64_t hs_os_now_ms(void)
+{
+    struct timespec now = {0, 0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+bool hs_os_is_privileged(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
+static char *align_up(char *address, size_t alignment)
+{
+    return address + (-(uintptr_t)address & (alignment - 1));
+}
+
+static char *move_break(intptr_t bytes)
+{
+    void *old;
+
+    if (refused(HS_OS_SBRK))
+        return NULL;
+    old = sbrk(bytes);
+    return old == (void *)-1 ? NULL : old; // NOLINT(performance-no-int-to-ptr)
+}
+
+struct hs_span hs_os_break_raise(size_t bytes)
+{
+    int saved_errno = errno;
+    struct hs_span span = {NULL, 0};
+    size_t padding = 0;
+    char *old, *first, *last;
+
+    if (bytes > (size_t)INTPTR_MAX - HS_GRANULE_BYTES)
+        return span;
+    hs_mutex_lock(&program_break.lock);
+    /* A guess at how far the next granule is; what sbrk returns below decides. */
+    if (program_break.end == NULL || program_break.foreign_moved) {
+        char *now = sbrk(0);
+
+        padding = (size_t)(align_up(now, HS_GRANULE_BYTES) - now);
+    }
+    old = move_break((intptr_t)(padding + bytes));
+    if (old != NULL) {
+        if (program_break.end != NULL && old != program_break.end)
+            program_break.foreign_moved = true;
+        first = align_up(old, HS_GRANULE_BYTES);
+        last = old + padding + bytes;
+        last -= (uintptr_t)last & (HS_GRANULE_BYTES - 1);
+        program_break.end = old + padding + bytes;
+        if (first < last) {
+            span.base = first;
+            span.bytes = (size_t)(last - first);
+        }
+    }
+    hs_mutex_unlock(&program_break.lock);
+    errno = saved_errno;
+    return span;
+}
+
+bool hs_os_break_is_at(const char *end)
+{
+    bool is_at;
+
+    hs_mutex_lock(&program_break.lock);
+    is_at = program_break.end == end && sbrk(0) == end;
+    hs_mutex_unlock(&program_break.lock);
+    return is_at;
+}
+
+bool hs_os_break_lower(char *end, size_t bytes)
+{
+    int saved_errno = errno;
+    bool lowered = false;
+
+    hs_mutex_lock(&program_break.lock);
+    if (sbrk(0) != program_break.end)
+        program_break.foreign_moved = true;
+    if (!program_break.foreign_moved && end == program_break.end && move_break(-(intptr_t)bytes) != NULL) {
+        program_break.end = end - bytes;
+        lowered = true;
+    }
+    hs_mutex_unlock(&program_break.lock);
+    errno = saved_errno;
+    return lowered;
+}
+
+void *hs_os_map(size_t bytes)
+{
+    int saved_errno = errno;
+    void *base;
+
+    if (refused(HS_OS_MMAP))
+        return NULL;
+    base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    errno = saved_errno;
+    return base == MAP_FAILED ? NULL : base;
+}
+
+void *hs_os_map_aligned(size_t bytes, size_t alignment, size_t offset)
+{
+    size_t mapped_bytes, head, tail;
+    char *base, *aligned;
+
+    if (alignment <= page_bytes)
+        return hs_os_map(bytes);
+    if (bytes > (size_t)PTRDIFF_MAX - alignment)
+        return NULL;
+    mapped_bytes = bytes + alignment - page_bytes;
+    base = hs_os_map(mapped_bytes);
+    if (base == NULL)
+        return NULL;
+    aligned = align_up(base + offset, alignment) - offset;
+    head = (size_t)(aligned - base);
+    tail = mapped_bytes - head - bytes;
+    /* Where the kernel will not cut the ends off, they stay behind as address space without pages. */
+    if (head != 0)
+        (void)hs_os_unmap(base, head);
+    if (tail != 0)
+        (void)hs_os_unmap(aligned + bytes, tail);
+    return aligned;
+}
+
+bool hs_os_unmap(void *base, size_t bytes)
+{
+    int saved_errno = errno;
+    bool done = !refused(HS_OS_MUNMAP) && munmap(base, bytes) == 0;
+
+    errno = saved_errno;
+    return done;
+}
+
+void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
+{
+    int saved_errno = errno;
+    void *moved;
+
+    if (refused(HS_OS_MREMAP))
+        return NULL;
+    moved = mremap(base, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
+    errno = saved_errno;
+    return moved == MAP_FAILED ? NULL : moved;
+}
+
+bool hs_os_purge(void *base, size_t bytes)
+{
+    int saved_errno = errno;
+    bool done = !refused(HS_OS_MADVISE) && madvise(base, bytes, MADV_DONTNEED) == 0;
+
+    if (done)
+        (void)hs_add_relaxed(&hs_os_purged_bytes, bytes);
+    errno = saved_errno;
+    return done;
+}
+
+int hs_os_write(int fd, const char *text, size_t bytes)
+{
+    int saved_errno = errno;
+    int failure = 0;
+
+    while (bytes > 0) {
+        ssize_t written = write(fd, text, bytes);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0) {
+            failure = written < 0 ? errno : EIO;
+            break;
+        }
+        text += written;
+        bytes -= (size_t)written;
+    }
+    errno = saved_errno;
+    return failure;
+}
+
+void hs_os_yield(void)
+{
+    (void)sched_yield();
+}
+
+/* glibc exports these for its own libraries; other libcs do not have them. */
+extern void _IO_list_lock(void) __attribute__((weak));      // NOLINT
+extern void _IO_list_unlock(void) __attribute__((weak));    // NOLINT
+extern void _IO_list_resetlock(void) __attribute__((weak)); // NOLINT
+
+void hs_os_stdio_lock(void)
+{
+    if (_IO_list_lock != NULL)
+        _IO_list_lock();
+}
+
+void hs_os_stdio_unlock(void)
+{
+    if (_IO_list_unlock != NULL)
+        _IO_list_unlock();
+}
+
+void hs_os_stdio_reset_in_child(void)
+{
+    if (_IO_list_resetlock != NULL)
+        _IO_list_resetlock();
+}
+
+struct hs_mutex *hs_os_break_lock(void)
+{
+    return &program_break.lock;
+}

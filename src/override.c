@@ -1,0 +1,141 @@
+#include "override.h"
+
+#include <stdlib.h>
+
+#include "heapster.h"
+
+void hs_override_keep(void)
+{
+}
+
+/* No header of any one libc declares all of these. */
+HEAPSTER_API void *malloc(size_t bytes);
+HEAPSTER_API void *calloc(size_t count, size_t bytes);
+HEAPSTER_API void *realloc(void *ptr, size_t bytes);
+HEAPSTER_API void *reallocarray(void *ptr, size_t count, size_t bytes);
+HEAPSTER_API void free(void *ptr);
+HEAPSTER_API void free_sized(void *ptr, size_t bytes);
+HEAPSTER_API void free_aligned_sized(void *ptr, size_t alignment, size_t bytes);
+HEAPSTER_API void *aligned_alloc(size_t alignment, size_t bytes);
+HEAPSTER_API int posix_memalign(void **out, size_t alignment, size_t bytes);
+HEAPSTER_API void *memalign(size_t alignment, size_t bytes);
+HEAPSTER_API void *valloc(size_t bytes);
+HEAPSTER_API void *pvalloc(size_t bytes);
+HEAPSTER_API size_t malloc_usable_size(void *ptr);
+
+void *malloc(size_t bytes)
+{
+    return heapster_malloc(bytes);
+}
+
+void *calloc(size_t count, size_t bytes)
+{
+    return heapster_calloc(count, bytes);
+}
+
+void *realloc(void *ptr, size_t bytes)
+{
+    return heapster_realloc(ptr, bytes);
+}
+
+void *reallocarray(void *ptr, size_t count, size_t bytes)
+{
+    return heapster_reallocarray(ptr, count, bytes);
+}
+
+void free(void *ptr)
+{
+    heapster_free(ptr);
+}
+
+void free_sized(void *ptr, size_t bytes)
+{
+    heapster_free_sized(ptr, bytes);
+}
+
+void free_aligned_sized(void *ptr, size_t alignment, size_t bytes)
+{
+    heapster_free_aligned_sized(ptr, alignment, bytes);
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes)
+{
+    return heapster_aligned_alloc(alignment, bytes);
+}
+
+int posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+    return heapster_posix_memalign(out, alignment, bytes);
+}
+
+void *memalign(size_t alignment, size_t bytes)
+{
+    return heapster_memalign(alignment, bytes);
+}
+
+void *valloc(size_t bytes)
+{
+    return heapster_valloc(bytes);
+}
+
+void *pvalloc(size_t bytes)
+{
+    return heapster_pvalloc(bytes);
+}
+
+size_t malloc_usable_size(void *ptr)
+{
+    return heapster_usable_size(ptr);
+}
+
+/* glibc exports its allocator under these names, too; a program that calls one hands the block to our free. */
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+HEAPSTER_API void *__libc_malloc(size_t bytes);
+HEAPSTER_API void *__libc_calloc(size_t count, size_t bytes);
+HEAPSTER_API void *__libc_realloc(void *ptr, size_t bytes);
+HEAPSTER_API void __libc_free(void *ptr);
+HEAPSTER_API void *__libc_memalign(size_t alignment, size_t bytes);
+HEAPSTER_API void *__libc_valloc(size_t bytes);
+HEAPSTER_API void *__libc_pvalloc(size_t bytes);
+HEAPSTER_API int __posix_memalign(void **out, size_t alignment, size_t bytes);
+
+void *__libc_malloc(size_t bytes)
+{
+    return heapster_malloc(bytes);
+}
+
+void *__libc_calloc(size_t count, size_t bytes)
+{
+    return heapster_calloc(count, bytes);
+}
+
+void *__libc_realloc(void *ptr, size_t bytes)
+{
+    return heapster_realloc(ptr, bytes);
+}
+
+void __libc_free(void *ptr)
+{
+    heapster_free(ptr);
+}
+
+void *__libc_memalign(size_t alignment, size_t bytes)
+{
+    return heapster_memalign(alignment, bytes);
+}
+
+void *__libc_valloc(size_t bytes)
+{
+    return heapster_valloc(bytes);
+}
+
+void *__libc_pvalloc(size_t bytes)
+{
+    return heapster_pvalloc(bytes);
+}
+
+int __posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+    return heapster_posix_memalign(out, alignment, bytes);
+}
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */

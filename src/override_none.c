@@ -1,0 +1,5 @@
+#include "override.h"
+
+void hs_override_keep(void)
+{
+}

@@ -1,0 +1,108 @@
+/*
+ * stats: the sum of every arena's account, each read under all of its locks, and the large sets'.
+ */
+#include "heap.h"
+#include "heapster.h"
+#include "text.h"
+
+static void add_large_set(struct heapster_stats *out, struct hs_large_set *set)
+{
+    hs_mutex_lock(&set->lock);
+    out->allocations += set->allocations;
+    out->frees += set->frees;
+    out->used_bytes += set->bytes;
+    out->large_bytes += set->bytes;
+    out->large_blocks += set->blocks;
+    hs_mutex_unlock(&set->lock);
+}
+
+static void add_list_locked(struct heapster_stats *out, struct hs_freelist *list) HS_REQUIRES(list->lock)
+{
+    size_t largest = hs_freelist_largest_locked(list);
+
+    out->free_bytes += list->bytes;
+    out->free_blocks += list->blocks;
+    if (largest > out->largest_free)
+        out->largest_free = largest;
+}
+
+static bool add_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
+{
+    struct heapster_stats *out = context;
+    struct hs_account account;
+
+    hs_arena_lock_all(arena);
+    account = hs_arena_account(arena);
+    out->region_bytes += arena->region_bytes;
+    out->region_count += arena->region_count;
+    for (unsigned k = 0; k < HS_LISTS; k++)
+        add_list_locked(out, &arena->lists[k]);
+    hs_arena_unlock_all(arena);
+    out->allocations += account.allocations;
+    out->frees += account.frees;
+    out->used_bytes += account.used_bytes;
+    out->splits += account.splits;
+    out->coalesces += account.coalesces;
+    out->retreats += account.retreats;
+    out->arena_count++;
+    if (arena->large != NULL && arena->large != &hs_heap_large)
+        add_large_set(out, arena->large);
+    return true;
+}
+
+void heapster_stats(struct heapster_stats *out)
+{
+    *out = (struct heapster_stats){0};
+    hs_heap_start();
+    hs_heap_for_each_arena(add_arena, out);
+    add_large_set(out, &hs_heap_large);
+    out->used_blocks = out->allocations - out->frees;
+    /* Relaxed: counters of their own, exact when nobody else allocates. */
+    out->os_sbrk_calls = hs_load_relaxed(&hs_os_calls[HS_OS_SBRK]);
+    out->os_mmap_calls = hs_load_relaxed(&hs_os_calls[HS_OS_MMAP]);
+    out->os_munmap_calls = hs_load_relaxed(&hs_os_calls[HS_OS_MUNMAP]);
+    out->os_mremap_calls = hs_load_relaxed(&hs_os_calls[HS_OS_MREMAP]);
+    out->os_madvise_calls = hs_load_relaxed(&hs_os_calls[HS_OS_MADVISE]);
+    out->os_purged_bytes = hs_load_relaxed(&hs_os_purged_bytes);
+}
+
+#define FIELD(name)                                                                                                    \
+    {                                                                                                                  \
+#name, offsetof(struct heapster_stats, name)                                                                   \
+    }
+
+static const struct {
+    const char *name;
+    size_t offset;
+} fields[] = {
+    FIELD(allocations),     FIELD(frees),           FIELD(used_bytes),      FIELD(used_blocks),
+    FIELD(free_bytes),      FIELD(free_blocks),     FIELD(largest_free),    FIELD(region_bytes),
+    FIELD(region_count),    FIELD(large_bytes),     FIELD(large_blocks),    FIELD(arena_count),
+    FIELD(splits),          FIELD(coalesces),       FIELD(retreats),        FIELD(os_sbrk_calls),
+    FIELD(os_mmap_calls),   FIELD(os_munmap_calls), FIELD(os_mremap_calls), FIELD(os_madvise_calls),
+    FIELD(os_purged_bytes),
+};
+
+int heapster_stats_print(int fd, enum heapster_format format)
+{
+    enum { FIELDS = sizeof fields / sizeof fields[0] };
+    bool json = format == HEAPSTER_JSON;
+    struct heapster_stats stats;
+    struct hs_text line;
+    int failure;
+
+    heapster_stats(&stats);
+    failure = json ? hs_os_write(fd, "{\n", 2) : 0;
+    for (size_t i = 0; i < FIELDS && failure == 0; i++) {
+        hs_text_clear(&line);
+        hs_text_add(&line, json ? "  \"" : "heapster: ");
+        hs_text_add(&line, fields[i].name);
+        hs_text_add(&line, json ? "\": " : " ");
+        hs_text_add_decimal(&line, *(const uint64_t *)((const char *)&stats + fields[i].offset));
+        hs_text_add(&line, json && i + 1 < FIELDS ? ",\n" : "\n");
+        failure = hs_os_write(fd, line.bytes, line.length);
+    }
+    if (json && failure == 0)
+        failure = hs_os_write(fd, "}\n", 2);
+    return failure;
+}

@@ -1,0 +1,52 @@
+#include "sync.h"
+
+_Thread_local struct hs_thread hs_thread_self;
+
+void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank)
+{
+    mutex->native = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    mutex->rank = rank;
+}
+
+#if defined(HS_CHECK_RANKS)
+
+/* The walker holds the most: an arena and all of its lists. */
+enum { HELD_MAX = 80 };
+
+static _Thread_local struct {
+    const struct hs_mutex *mutex[HELD_MAX];
+    unsigned count;
+} held __attribute__((tls_model("initial-exec")));
+
+void hs_rank_push(const struct hs_mutex *mutex)
+{
+    for (unsigned i = 0; i < held.count; i++)
+        if (held.mutex[i]->rank >= mutex->rank)
+            __builtin_trap();
+    if (held.count == HELD_MAX)
+        __builtin_trap();
+    held.mutex[held.count++] = mutex;
+}
+
+void hs_rank_pop(const struct hs_mutex *mutex)
+{
+    for (unsigned i = held.count; i-- > 0;) {
+        if (held.mutex[i] == mutex) {
+            held.mutex[i] = held.mutex[--held.count];
+            return;
+        }
+    }
+    __builtin_trap();
+}
+
+bool hs_rank_holds(const struct hs_mutex *mutex)
+{
+    if (hs_thread()->owns_every_lock)
+        return true;
+    for (unsigned i = 0; i < held.count; i++)
+        if (held.mutex[i] == mutex)
+            return true;
+    return false;
+}
+
+#endif

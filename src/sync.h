@@ -1,0 +1,175 @@
+/*
+ * sync: the seam for everything that threads can observe of each other.
+ *
+ * The layers above take no pthread mutex and no C11 atomic by its own name; they go through the operations here, so
+ * that another backend can stand behind them and turn each into a scheduling point. In this backend all of them
+ * inline to the plain operation.
+ *
+ * What it does not do: it decides nothing about which lock protects what. Each layer's header says that.
+ *
+ * Lock order. A thread may take a lock only if its rank is above that of every lock it holds. The ranks, outermost
+ * first (builds with HS_CHECK_RANKS verify it at every lock):
+ *
+ *     HEAP_INIT            the first call of the process
+ *       HEAP               the table of arenas, the list of first-class arenas
+ *         ARENA            one arena: regions, growth, trimming, the walker
+ *           LIST + k       free list k of that arena; two at most (freelist.h), all of them for the walker
+ *             LARGE        one set of large mappings
+ *               OVERLAYS   the list of regions in callers' memory
+ *                 REGION_MAP  leaves of the region map
+ *                   BREAK  the program break
+ *                     POOL allocator metadata
+ *
+ * Arena and list locks of two arenas are never held together, but by fork, which takes all of them in order of the
+ * arenas' numbers while nobody else can hold two.
+ *
+ * Fork. Between fork's prepare handler and its parent or child handler the forking thread owns every lock. Other
+ * libraries' handlers may run in that window and allocate, so lock and unlock let that thread pass.
+ *
+ * Memory orders stand in the names of the operations. Each release and the acquire that meets it carry the same tag
+ * in square brackets where they are used.
+ */
+#ifndef HS_SYNC_H
+#define HS_SYNC_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "compiler.h"
+
+enum hs_rank {
+    HS_RANK_HEAP_INIT = 1,
+    HS_RANK_HEAP,
+    HS_RANK_ARENA,
+    HS_RANK_LIST, /* + k, the index of the list, up to 63 */
+    HS_RANK_LARGE = HS_RANK_LIST + 64,
+    HS_RANK_OVERLAYS,
+    HS_RANK_REGION_MAP,
+    HS_RANK_BREAK,
+    HS_RANK_POOL
+};
+
+struct HS_CAPABILITY("mutex") hs_mutex {
+    pthread_mutex_t native;
+    uint32_t rank;
+};
+
+/* clang-format off */
+#define HS_MUTEX_INITIALIZER(its_rank) { PTHREAD_MUTEX_INITIALIZER, (its_rank) }
+/* clang-format on */
+
+/* What the allocator knows of the calling thread. Initial-exec, since the first access may come before the dynamic
+ * linker can allocate thread-local memory. */
+struct hs_thread {
+    struct hs_arena *arena;   /* where this thread's blocks come from; NULL before its first call */
+    bool owns_every_lock;     /* between fork's prepare and its parent or child handler */
+    bool initializing;        /* inside the first call of the process */
+    uint32_t slow_path_count; /* since the last walk of option check=N */
+    const void *damage;       /* overwritten free memory that was met under a lock and is to be reported */
+};
+
+extern _Thread_local struct hs_thread hs_thread_self __attribute__((tls_model("initial-exec")));
+
+static inline struct hs_thread *hs_thread(void)
+{
+    return &hs_thread_self;
+}
+
+#if defined(HS_CHECK_RANKS)
+void hs_rank_push(const struct hs_mutex *mutex);
+void hs_rank_pop(const struct hs_mutex *mutex);
+bool hs_rank_holds(const struct hs_mutex *mutex);
+#else
+static inline void hs_rank_push(const struct hs_mutex *mutex)
+{
+    (void)mutex;
+}
+static inline void hs_rank_pop(const struct hs_mutex *mutex)
+{
+    (void)mutex;
+}
+static inline bool hs_rank_holds(const struct hs_mutex *mutex)
+{
+    (void)mutex;
+    return true;
+}
+#endif
+
+/* Makes a mutex ready, unlocked, whatever it was before: also for the child of a fork, where its holder is gone. */
+void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank);
+
+static inline void hs_mutex_lock(struct hs_mutex *mutex) HS_ACQUIRES(mutex) HS_NO_ANALYSIS
+{
+    if (HS_UNLIKELY(hs_thread()->owns_every_lock))
+        return;
+    hs_rank_push(mutex);
+    (void)pthread_mutex_lock(&mutex->native);
+}
+
+static inline void hs_mutex_unlock(struct hs_mutex *mutex) HS_RELEASES(mutex) HS_NO_ANALYSIS
+{
+    if (HS_UNLIKELY(hs_thread()->owns_every_lock))
+        return;
+    hs_rank_pop(mutex);
+    (void)pthread_mutex_unlock(&mutex->native);
+}
+
+static inline bool hs_mutex_try_lock(struct hs_mutex *mutex) HS_ANNOTATE(try_acquire_capability(true, mutex))
+    HS_NO_ANALYSIS
+{
+    if (HS_UNLIKELY(hs_thread()->owns_every_lock))
+        return true;
+    if (pthread_mutex_trylock(&mutex->native) != 0)
+        return false;
+    hs_rank_push(mutex);
+    return true;
+}
+
+/* Fork alone: takes and releases without ranks, since it holds the locks of all arenas together. */
+static inline void hs_mutex_lock_for_fork(struct hs_mutex *mutex) HS_NO_ANALYSIS
+{
+    (void)pthread_mutex_lock(&mutex->native);
+}
+
+static inline void hs_mutex_unlock_after_fork(struct hs_mutex *mutex) HS_NO_ANALYSIS
+{
+    (void)pthread_mutex_unlock(&mutex->native);
+}
+
+/* The first line of every function named _locked. */
+static inline void hs_mutex_assert_held(const struct hs_mutex *mutex) HS_ASSERTS_HELD(mutex) HS_NO_ANALYSIS
+{
+    if (!hs_rank_holds(mutex))
+        __builtin_trap();
+}
+
+#define hs_load_relaxed(pointer) atomic_load_explicit((pointer), memory_order_relaxed)
+#define hs_load_acquire(pointer) atomic_load_explicit((pointer), memory_order_acquire)
+#define hs_store_relaxed(pointer, value) atomic_store_explicit((pointer), (value), memory_order_relaxed)
+#define hs_store_release(pointer, value) atomic_store_explicit((pointer), (value), memory_order_release)
+#define hs_add_relaxed(pointer, value) atomic_fetch_add_explicit((pointer), (value), memory_order_relaxed)
+#define hs_or_relaxed(pointer, value) atomic_fetch_or_explicit((pointer), (value), memory_order_relaxed)
+#define hs_and_relaxed(pointer, value) atomic_fetch_and_explicit((pointer), (value), memory_order_relaxed)
+
+/* Tags and links that are no atomics: ordered by locks and ownership, and named so that a backend can check it. */
+#define hs_plain_load(pointer) (*(pointer))
+#define hs_plain_store(pointer, value) (*(pointer) = (value))
+
+#if defined(HS_THREAD_SANITIZER)
+/* ThreadSanitizer has no model of fences. The one fence of the allocator orders a store before a load and hands no
+ * data over, so a locked instruction on a variable of no meaning stands in for it. */
+static inline void hs_fence_seq_cst(void)
+{
+    _Atomic int nothing = 0;
+    (void)atomic_exchange_explicit(&nothing, 1, memory_order_seq_cst);
+}
+#else
+static inline void hs_fence_seq_cst(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
+#endif
+
+#endif
