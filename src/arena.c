@@ -1,6 +1,7 @@
 #include "arena.h"
 
 #include "arena_moves.h"
+#include "options.h"
 #include "os.h"
 
 void hs_arena_init(struct hs_arena *arena, unsigned number, enum hs_region_kind source, uint8_t strategy)
@@ -217,7 +218,15 @@ struct hs_block *hs_arena_allocate(struct hs_arena *arena, size_t block_bytes, s
     return pieces.block;
 }
 
-void hs_arena_release(struct hs_arena *arena, struct hs_block *block)
+/* The first block worth purging since the last purge sets the time of the next. */
+static void note_dirty(struct hs_arena *arena)
+{
+    /* Relaxed: a purge too early or too late does no harm. */
+    if (hs_load_relaxed(&arena->purge_due_ms) == 0)
+        hs_store_relaxed(&arena->purge_due_ms, hs_os_now_ms() + hs_load_relaxed(&hs_options.decay_ms));
+}
+
+bool hs_arena_release(struct hs_arena *arena, struct hs_block *block)
 {
     struct hs_settlement settlement = {.frees = 1, .freed_bytes = hs_block_bytes(block)};
     size_t published_bytes;
@@ -225,8 +234,10 @@ void hs_arena_release(struct hs_arena *arena, struct hs_block *block)
     let_it_drain(arena);
     hs_block_set_state(block, HS_STATE_BUSY);
     (void)hs_arena_publish(arena, block, settlement, &published_bytes);
-    if (published_bytes >= HS_PURGE_BYTES_LEAST)
-        hs_arena_decay(arena);
+    if (published_bytes < HS_PURGE_BYTES_LEAST)
+        return false;
+    note_dirty(arena);
+    return true;
 }
 
 /* ---- resize --------------------------------------------------------------------------------------------------- */

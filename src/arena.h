@@ -92,8 +92,8 @@ void hs_arena_init(struct hs_arena *arena, unsigned number, enum hs_region_kind 
  * there is none. block_bytes + alignment is at most HS_ARENA_REQUEST_MAX. */
 struct hs_block *hs_arena_allocate(struct hs_arena *arena, size_t block_bytes, size_t alignment);
 
-/* Takes back a USED block of this arena. */
-void hs_arena_release(struct hs_arena *arena, struct hs_block *block);
+/* Takes back a USED block of this arena. True where that left a free block with pages worth purging. */
+bool hs_arena_release(struct hs_arena *arena, struct hs_block *block);
 
 /* Makes a USED block `block_bytes` long where it stands: gives back its end, or takes from the free block to its
  * right. False, with nothing changed, where that does not suffice. */
@@ -109,8 +109,9 @@ bool hs_arena_adopt_buffer(struct hs_arena *arena, void *base, size_t bytes);
  * True if anything was given back. */
 bool hs_arena_trim(struct hs_arena *arena, size_t keep_bytes, uint64_t older_than_ms);
 
-/* Trims what is due by the option decay_ms, unless another thread is about it. Takes no lock where nothing is due. */
-void hs_arena_decay(struct hs_arena *arena);
+/* Trims what is due at `now_ms` by the option decay_ms, unless another thread is about it. Takes no lock where nothing
+ * is due. */
+void hs_arena_decay(struct hs_arena *arena, uint64_t now_ms);
 
 /* Returns all memory of a first-class arena to where it came from. Nobody else uses it any more. */
 void hs_arena_return_regions(struct hs_arena *arena);

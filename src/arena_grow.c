@@ -77,6 +77,17 @@ void hs_arena_attach_region_locked(struct hs_arena *arena, struct hs_region *reg
     (void)attach_locked(arena, region); /* the leaves of the map are there from the first time */
 }
 
+/* The region that the break may extend next: of those from the break the one furthest up. */
+static struct hs_region *highest_break_region_locked(const struct hs_arena *arena) HS_REQUIRES(arena->lock)
+{
+    struct hs_region *highest = NULL;
+
+    for (struct hs_region *region = arena->regions; region != NULL; region = region->next)
+        if (region->kind == HS_REGION_BREAK && (highest == NULL || region->base > highest->base))
+            highest = region;
+    return highest;
+}
+
 void hs_arena_detach_region_locked(struct hs_arena *arena, struct hs_region *region)
 {
     size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
@@ -93,7 +104,7 @@ void hs_arena_detach_region_locked(struct hs_arena *arena, struct hs_region *reg
     else
         arena->regions = region->next;
     if (arena->break_top == region)
-        arena->break_top = NULL;
+        arena->break_top = highest_break_region_locked(arena);
     arena->region_count--;
     arena->region_bytes -= bytes;
 }

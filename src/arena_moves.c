@@ -1,6 +1,5 @@
 #include "arena_moves.h"
 
-#include "options.h"
 #include "os.h"
 
 void hs_arena_make_block(struct hs_arena *arena, struct hs_block *block, size_t block_bytes)

@@ -65,9 +65,18 @@ static void release_region_locked(struct hs_arena *arena, struct hs_region *regi
     }
 }
 
-/* Claims the free block before the END tag if it is longer than what is to be kept, and due; NULL otherwise. */
-static struct hs_block *claim_tail_if_due(struct hs_arena *arena, struct hs_block *end, struct trim *trim)
+/* Whether lowering the break by whole granules would take anything from the free block before the END tag. */
+static bool is_worth_lowering(const struct hs_region *top, const struct hs_block *tail, const struct trim *trim)
 {
+    if (tail == hs_region_first_block(top) && trim->keep_bytes == 0)
+        return true;
+    return hs_block_bytes(tail) >= trim->keep_bytes + HS_GRANULE_BYTES + HS_BLOCK_BYTES_LEAST;
+}
+
+/* Claims the free block at the end of the top region if that is worth it, and due; NULL otherwise. */
+static struct hs_block *claim_tail_if_due(struct hs_arena *arena, struct hs_region *top, struct trim *trim)
+{
+    struct hs_block *end = hs_region_end_tag(top);
     uint8_t hint = hs_block_left(end);
     struct hs_freelist *list;
     struct hs_block *tail = NULL;
@@ -79,8 +88,7 @@ static struct hs_block *claim_tail_if_due(struct hs_arena *arena, struct hs_bloc
     if (hs_block_left(end) == hint) {
         tail = hs_block_at(end, (size_t)0 - (size_t)*hs_block_footer_before(end));
         if (hs_freelist_plausible(list, (struct hs_free_block *)tail) && hs_block_right(tail) == end &&
-            hs_block_bytes(tail) >= trim->keep_bytes + HS_GRANULE_BYTES && is_due(tail, trim) &&
-            hs_arena_take_off_locked(arena, list, tail))
+            is_worth_lowering(top, tail, trim) && is_due(tail, trim) && hs_arena_take_off_locked(arena, list, tail))
             list->account.claimed++;
         else
             tail = NULL;
@@ -125,8 +133,6 @@ static bool lower_top_locked(struct hs_arena *arena, struct hs_region *top, stru
     size_t kept_bytes = keep_bytes > HS_BLOCK_BYTES_LEAST ? keep_bytes : HS_BLOCK_BYTES_LEAST;
     size_t cut_bytes = (hs_block_bytes(block) - kept_bytes) & ~(HS_GRANULE_BYTES - 1);
 
-    if (cut_bytes == 0)
-        return false;
     move_end_locked(arena, top, block, cut_bytes);
     if (hs_os_break_lower(end, cut_bytes))
         return true;
@@ -138,14 +144,11 @@ static bool lower_top_locked(struct hs_arena *arena, struct hs_region *top, stru
 static void lower_break_locked(struct hs_arena *arena, struct trim *trim) HS_REQUIRES(arena->lock)
 {
     struct hs_region *top = arena->break_top;
-    struct hs_block *end, *block;
+    struct hs_block *block;
 
-    if (top == NULL)
+    if (top == NULL || !hs_os_break_is_at((char *)hs_region_end_tag(top) + HS_TAG_BYTES))
         return;
-    end = hs_region_end_tag(top);
-    if (!hs_os_break_is_at((char *)end + HS_TAG_BYTES))
-        return;
-    block = claim_tail_if_due(arena, end, trim);
+    block = claim_tail_if_due(arena, top, trim);
     if (block == NULL)
         return;
     arena->account.settled++;
@@ -218,25 +221,18 @@ bool hs_arena_trim(struct hs_arena *arena, size_t keep_bytes, uint64_t older_tha
     return trim.gave_back;
 }
 
-void hs_arena_decay(struct hs_arena *arena)
+void hs_arena_decay(struct hs_arena *arena, uint64_t now_ms)
 {
-    uint64_t decay_ms = hs_load_relaxed(&hs_options.decay_ms), now = hs_os_now_ms();
-    uint64_t due = hs_load_relaxed(&arena->purge_due_ms);
-    struct trim trim = {HS_DECAY_KEEP_BYTES, HS_PURGE_BYTES_LEAST, now > decay_ms ? now - decay_ms : 0, false, false};
+    /* Relaxed: a purge too early or too late does no harm. */
+    uint64_t decay_ms = hs_load_relaxed(&hs_options.decay_ms);
+    uint64_t due_ms = hs_load_relaxed(&arena->purge_due_ms);
+    struct trim trim = {HS_DECAY_KEEP_BYTES, HS_PURGE_BYTES_LEAST, 0, false, false};
 
-    if (due == 0) {
-        hs_store_relaxed(&arena->purge_due_ms, now + decay_ms);
-        if (decay_ms != 0)
-            return;
-    } else if (now < due) {
+    if (due_ms == 0 || now_ms < due_ms || !hs_mutex_try_lock(&arena->lock))
         return;
-    }
-    if (!hs_mutex_try_lock(&arena->lock))
-        return;
-    hs_store_relaxed(&arena->purge_due_ms, 0);
+    trim.older_than_ms = now_ms > decay_ms ? now_ms - decay_ms : 0;
     trim_locked(arena, &trim);
-    if (trim.left_dirty)
-        hs_store_relaxed(&arena->purge_due_ms, now + decay_ms);
+    hs_store_relaxed(&arena->purge_due_ms, trim.left_dirty ? now_ms + decay_ms : 0);
     hs_mutex_unlock(&arena->lock);
 }
 

@@ -145,6 +145,22 @@ void hs_heap_set_strategy(uint8_t strategy)
     hs_mutex_unlock(&heap.lock);
 }
 
+/* Purging has no thread of its own: whoever is on a slow path looks whether any arena is due, also those whose threads
+ * are gone, once in a tick of the coarse clock at the most. */
+static void decay(void)
+{
+    static _Atomic uint64_t looked_at_ms;
+    uint64_t now_ms = hs_os_now_ms();
+
+    /* Relaxed: who looks a millisecond twice finds nothing to do. */
+    if (hs_load_relaxed(&looked_at_ms) == now_ms)
+        return;
+    hs_store_relaxed(&looked_at_ms, now_ms);
+    for (unsigned i = 0; i < arena_limit(); i++)
+        if (table_arena(i) != NULL)
+            hs_arena_decay(table_arena(i), now_ms);
+}
+
 struct trim_request {
     size_t keep_bytes;
     uint64_t older_than_ms;
@@ -263,6 +279,7 @@ void *hs_heap_allocate(struct hs_arena *arena, size_t bytes, size_t alignment, b
         if (is_large) {
             void *payload = hs_large_allocate(own->large, bytes, alignment);
 
+            decay();
             *zeroed = payload != NULL;
             if (payload != NULL)
                 return payload;
@@ -330,10 +347,16 @@ size_t hs_heap_usable_bytes(const struct hs_owner *owner)
 
 void hs_heap_release(const struct hs_owner *owner)
 {
+    bool slow = true;
+
     if (owner->region != NULL)
         hs_large_release(owner->region);
     else
-        hs_arena_release(owner->arena, owner->block);
+        slow = hs_arena_release(owner->arena, owner->block);
+    if (slow && owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS)
+        hs_arena_decay(owner->arena, hs_os_now_ms());
+    else if (slow)
+        decay();
 }
 
 /* Resizes without moving, or, for a large block, by moving its pages; NULL where it takes a copy. */
