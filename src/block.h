@@ -20,7 +20,9 @@
  * claimed it while BUSY. A FREE block is owned by the mutex of the list that its state names.
  *
  * What others may read: `state` of the right neighbour and `left` of one's own tag, one byte each, at any time, as
- * hints that name a lock; everything else of a neighbour only while holding that lock.
+ * hints that name a lock; everything else of a neighbour only while holding that lock. One more hint: whether the
+ * right neighbour's tag verifies, which free asks to find an overflow; its owner may just be writing it, so a "no" is
+ * asked again under all locks of the arena. All fields are atomics for the sake of these looks, relaxed throughout.
  *
  * Invariants (numbers as in the checker)
  *   B1  Blocks tile their region: each begins where the one to its left ends, the last ends at the END tag.
@@ -67,8 +69,8 @@ enum hs_state {
 enum { HS_ARENA_LARGE = 254, HS_ARENA_FIRST_CLASS = 255 };
 
 struct hs_block {
-    uint32_t extent;
-    uint16_t check;
+    _Atomic uint32_t extent;
+    _Atomic uint16_t check;
     _Atomic uint8_t state;
     _Atomic uint8_t left;
 };
@@ -93,14 +95,20 @@ static inline struct hs_block *hs_block_of(const void *payload)
     return (struct hs_block *)((uintptr_t)payload - HS_TAG_BYTES); // NOLINT(performance-no-int-to-ptr)
 }
 
+/* Relaxed: read by the owner, under a lock that keeps it still, or as a hint. */
+static inline uint32_t hs_block_extent(const struct hs_block *block)
+{
+    return hs_load_relaxed(&block->extent);
+}
+
 static inline size_t hs_block_bytes(const struct hs_block *block)
 {
-    return (size_t)(hs_plain_load(&block->extent) & 0xFFFFFF) * HS_ALIGNMENT;
+    return (size_t)(hs_block_extent(block) & 0xFFFFFF) * HS_ALIGNMENT;
 }
 
 static inline unsigned hs_block_arena(const struct hs_block *block)
 {
-    return hs_plain_load(&block->extent) >> 24;
+    return hs_block_extent(block) >> 24;
 }
 
 static inline size_t hs_block_usable_bytes(const struct hs_block *block)
@@ -113,13 +121,13 @@ static inline void hs_block_set_bytes(struct hs_block *block, size_t bytes, unsi
 {
     uint32_t extent = (uint32_t)(bytes / HS_ALIGNMENT) | (uint32_t)arena << 24;
 
-    hs_plain_store(&block->extent, extent);
-    hs_plain_store(&block->check, hs_block_hash(block, extent));
+    hs_store_relaxed(&block->extent, extent); /* relaxed: handed on by the lock, or by the program */
+    hs_store_relaxed(&block->check, hs_block_hash(block, extent));
 }
 
 static inline bool hs_block_is_intact(const struct hs_block *block)
 {
-    return hs_plain_load(&block->check) == hs_block_hash(block, hs_plain_load(&block->extent));
+    return hs_load_relaxed(&block->check) == hs_block_hash(block, hs_block_extent(block)); /* relaxed: as above */
 }
 
 static inline struct hs_block *hs_block_at(struct hs_block *block, size_t offset)

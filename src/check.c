@@ -185,6 +185,7 @@ static void check_list(struct checker *checker, struct hs_arena *arena, struct h
         previous = node;
         node = node->next;
     }
+    (void)expect(checker, list->tail == previous, "F2", list, "the tail is not where the list ends");
     (void)expect(checker, list->blocks == blocks && list->bytes == bytes, "F4", list,
                  "a list's count of blocks or bytes is wrong");
     (void)expect(checker, cursor_seen, "F6", list->cursor, "the cursor is not on its list");

@@ -94,7 +94,7 @@ static void judge_region(struct hs_region *region, const void *payload, const ch
         if (hs_state_is_free(state) || state == HS_STATE_DEAD || state == HS_STATE_BUSY || state == HS_STATE_CACHED)
             say_freed_twice(verdict, operation, hs_state_name(state));
         else
-            say_overwritten(verdict, block);
+            say_overwritten(verdict, state == HS_STATE_USED ? hs_block_right(block) : block);
     } else {
         judge_in_region(region, payload, operation, verdict);
     }

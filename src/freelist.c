@@ -64,7 +64,7 @@ bool hs_freelist_plausible(const struct hs_freelist *list, const struct hs_free_
 static void abandon(struct hs_freelist *list, const void *address) HS_REQUIRES(list->lock)
 {
     hs_freelist_note_damage(address);
-    list->head = list->root = list->cursor = NULL;
+    list->head = list->tail = list->root = list->cursor = NULL;
     list->blocks = list->bytes = 0;
 }
 
@@ -95,20 +95,37 @@ void hs_freelist_link_locked(struct hs_freelist *list, struct hs_block *block)
     node->previous = NULL;
     if (head != NULL)
         head->previous = node;
+    else
+        list->tail = node;
     list->head = node;
     list->blocks++;
     list->bytes += hs_block_bytes(block);
 }
 
-static bool links_agree(const struct hs_freelist *list, const struct hs_free_block *node)
+static bool next_agrees(const struct hs_freelist *list, const struct hs_free_block *node)
 {
-    if (!hs_freelist_plausible(list, node))
-        return false;
-    if (node->next != NULL && (!hs_freelist_plausible(list, node->next) || node->next->previous != node))
-        return false;
+    if (node->next == NULL)
+        return list->tail == node;
+    return hs_freelist_plausible(list, node->next) && node->next->previous == node;
+}
+
+static bool previous_agrees(const struct hs_freelist *list, const struct hs_free_block *node)
+{
     if (node->previous == NULL)
         return list->head == node;
     return hs_freelist_plausible(list, node->previous) && node->previous->next == node;
+}
+
+static bool footer_agrees(struct hs_free_block *node)
+{
+    return *hs_block_footer_before(hs_block_right(&node->tag)) == hs_block_bytes(&node->tag);
+}
+
+/* What a program that writes to a freed block destroys first, and what an overflow from the left does. */
+static bool is_undamaged(const struct hs_freelist *list, struct hs_free_block *node)
+{
+    return hs_freelist_plausible(list, node) && next_agrees(list, node) && previous_agrees(list, node) &&
+           footer_agrees(node);
 }
 
 bool hs_freelist_unlink_locked(struct hs_freelist *list, struct hs_block *block)
@@ -116,12 +133,14 @@ bool hs_freelist_unlink_locked(struct hs_freelist *list, struct hs_block *block)
     struct hs_free_block *node = (struct hs_free_block *)block;
 
     hs_mutex_assert_held(&list->lock);
-    if (!links_agree(list, node) || (has_tree(list) && !hs_freetree_remove(list, node))) {
+    if (!is_undamaged(list, node) || (has_tree(list) && !hs_freetree_remove(list, node))) {
         abandon(list, hs_block_payload(block));
         return false;
     }
     if (node->next != NULL)
         node->next->previous = node->previous;
+    else
+        list->tail = node->previous;
     if (node->previous != NULL)
         node->previous->next = node->next;
     else
@@ -189,7 +208,7 @@ size_t hs_freelist_largest_locked(struct hs_freelist *list)
 
 void hs_freelist_set_strategy_locked(struct hs_freelist *list, uint8_t strategy)
 {
-    struct hs_free_block *newest = list->head, *oldest = NULL;
+    struct hs_free_block *newest = list->head;
     bool same_key;
 
     hs_mutex_assert_held(&list->lock);
@@ -201,13 +220,12 @@ void hs_freelist_set_strategy_locked(struct hs_freelist *list, uint8_t strategy)
     /* From the oldest on, so that by publication each is the newest so far, at the head. */
     list->root = NULL;
     for (struct hs_free_block *node = newest; node != NULL; node = node->next) {
-        if (!links_agree(list, node)) {
+        if (!is_undamaged(list, node)) {
             abandon(list, node);
             return;
         }
-        oldest = node;
     }
-    for (struct hs_free_block *node = oldest; node != NULL; node = node->previous) {
+    for (struct hs_free_block *node = list->tail; node != NULL; node = node->previous) {
         list->head = node->next;
         (void)hs_freetree_insert(list, node);
     }

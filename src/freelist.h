@@ -27,7 +27,7 @@
  *
  * Invariants (of a list whose lock is held; numbers as in the checker)
  *   F1  Every block on the list is FREE on this list by its state, and of a size that belongs here.
- *   F2  next and previous agree; the head has no previous; there is no cycle.
+ *   F2  next and previous agree; the head has no previous, the tail no next; there is no cycle.
  *   F3  Every FREE block of the arena whose state names this list is on it (the other way round of F1).
  *   F4  blocks and bytes are the number and the sum of the sizes of the blocks on it.
  *   F5  Range lists: the tree holds the same blocks, ordered by its key, as a heap by priority, each with the largest
@@ -91,7 +91,8 @@ struct hs_freelist {
     uint8_t strategy; /* enum heapster_strategy; the tree's key follows from it */
     uint16_t arena;   /* number, for tags */
     const struct hs_bounds *bounds;
-    struct hs_free_block *head;
+    struct hs_free_block *head; /* the newest */
+    struct hs_free_block *tail; /* the oldest */
     struct hs_free_block *root;
     struct hs_free_block *cursor; /* next fit: where the next search begins */
     uint64_t next_sequence;

@@ -299,11 +299,25 @@ void *hs_heap_allocate(struct hs_arena *arena, size_t bytes, size_t alignment, b
 
 /* ---- live blocks ------------------------------------------------------------------------------------------------ */
 
-/* True if the tag before `payload` is that of a USED block of the arena. */
-static bool is_live_block(const struct hs_arena *arena, const struct hs_block *block)
+/* Whether the tag that ends the block verifies; an overflow of the block destroys it first. Its owner may be writing
+ * it at this moment, so a "no" is asked again while no boundary can move. */
+static bool is_right_tag_intact(struct hs_arena *arena, struct hs_block *block)
+{
+    bool intact = hs_block_is_intact(hs_block_right(block));
+
+    if (HS_UNLIKELY(!intact)) {
+        hs_arena_lock_all(arena);
+        intact = hs_block_is_intact(hs_block_right(block));
+        hs_arena_unlock_all(arena);
+    }
+    return intact;
+}
+
+/* True if the tag is that of a USED block of the arena, and the one after it has not been overwritten. */
+static bool is_live_block(struct hs_arena *arena, struct hs_block *block)
 {
     return hs_block_arena(block) == arena->number && hs_block_is_intact(block) &&
-           hs_block_state(block) == HS_STATE_USED;
+           hs_block_state(block) == HS_STATE_USED && is_right_tag_intact(arena, block);
 }
 
 bool hs_heap_resolve(const void *payload, const char *operation, struct hs_owner *owner)

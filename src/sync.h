@@ -153,10 +153,6 @@ static inline void hs_mutex_assert_held(const struct hs_mutex *mutex) HS_ASSERTS
 #define hs_or_relaxed(pointer, value) atomic_fetch_or_explicit((pointer), (value), memory_order_relaxed)
 #define hs_and_relaxed(pointer, value) atomic_fetch_and_explicit((pointer), (value), memory_order_relaxed)
 
-/* Tags and links that are no atomics: ordered by locks and ownership, and named so that a backend can check it. */
-#define hs_plain_load(pointer) (*(pointer))
-#define hs_plain_store(pointer, value) (*(pointer) = (value))
-
 #if defined(HS_THREAD_SANITIZER)
 /* ThreadSanitizer has no model of fences. The one fence of the allocator orders a store before a load and hands no
  * data over, so a locked instruction on a variable of no meaning stands in for it. */
