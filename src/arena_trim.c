@@ -173,7 +173,7 @@ static void purge_block(struct hs_freelist *list, struct hs_free_block *node, st
     hs_mutex_assert_held(&list->lock);
     if (last <= first || node->purged != 0)
         return;
-    if (hs_os_purge((void *)first, last - first)) { // NOLINT(performance-no-int-to-ptr)
+    if (hs_os_purge((void *)first, last - first)) {
         node->purged = 1;
         trim->gave_back = true;
     }

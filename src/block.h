@@ -92,7 +92,7 @@ static inline void *hs_block_payload(struct hs_block *block)
 
 static inline struct hs_block *hs_block_of(const void *payload)
 {
-    return (struct hs_block *)((uintptr_t)payload - HS_TAG_BYTES); // NOLINT(performance-no-int-to-ptr)
+    return (struct hs_block *)((uintptr_t)payload - HS_TAG_BYTES);
 }
 
 /* Relaxed: read by the owner, under a lock that keeps it still, or as a hint. */

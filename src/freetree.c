@@ -64,15 +64,15 @@ static unsigned side_of(const struct hs_free_block *node)
     return node->parent->child[1] == node;
 }
 
-/* Puts `child` (or nothing) where `node` hung. */
-static void replace(struct hs_freelist *list, struct hs_free_block *node, struct hs_free_block *child)
+/* Puts `successor` (or nothing) where `node` hung. */
+static void hang_instead(struct hs_freelist *list, struct hs_free_block *node, struct hs_free_block *successor)
 {
     if (node->parent == NULL)
-        list->root = child;
+        list->root = successor;
     else
-        node->parent->child[side_of(node)] = child;
-    if (child != NULL)
-        child->parent = node->parent;
+        node->parent->child[side_of(node)] = successor;
+    if (successor != NULL)
+        successor->parent = node->parent;
 }
 
 /*        parent              node
@@ -86,7 +86,7 @@ static void rotate_up(struct hs_freelist *list, struct hs_free_block *node)
     unsigned side = side_of(node);
     struct hs_free_block *inner = node->child[!side];
 
-    replace(list, parent, node);
+    hang_instead(list, parent, node);
     parent->child[side] = inner;
     if (inner != NULL)
         inner->parent = parent;
@@ -165,7 +165,7 @@ bool hs_freetree_remove(struct hs_freelist *list, struct hs_free_block *block)
     }
     below = block->child[block->child[0] == NULL];
     up = block->parent;
-    replace(list, block, below);
+    hang_instead(list, block, below);
     for (; up != NULL; up = up->parent) {
         if (!node_is_sound(list, up))
             return false;

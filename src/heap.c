@@ -29,7 +29,7 @@ struct first_class_arena {
 };
 
 /* Arenas of the table and first-class ones; the latter bring their large set along. */
-static struct hs_pool arenas = HS_POOL_INITIALIZER(struct first_class_arena, 16 * 1024);
+static struct hs_pool arenas = HS_POOL_INITIALIZER(struct first_class_arena, (size_t)16 * 1024);
 
 _Static_assert(sizeof(struct first_class_arena) <= 16 * 1024 - HS_CACHE_LINE_BYTES, "a chunk holds an arena");
 
@@ -390,7 +390,7 @@ static void *resize_in_place(const struct hs_owner *owner, size_t bytes)
 void *hs_heap_resize(const struct hs_owner *owner, size_t bytes)
 {
     size_t usable_bytes = hs_heap_usable_bytes(owner);
-    void *old = owner->region != NULL ? hs_large_payload(owner->region) : hs_block_payload(owner->block);
+    void *old = hs_block_payload(owner->block);
     bool stays_in_arena = owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS;
     void *payload = resize_in_place(owner, bytes);
     bool zeroed;

@@ -59,7 +59,7 @@ uint64_t hs_os_entropy(void)
 
     if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) != (ssize_t)sizeof bits) {
         struct timespec now = {0, 0};
-        const char *start_up = (const char *)getauxval(AT_RANDOM); // NOLINT(performance-no-int-to-ptr)
+        const char *start_up = (const char *)getauxval(AT_RANDOM);
 
         if (start_up != NULL)
             memcpy(&bits, start_up, sizeof bits);
@@ -95,7 +95,7 @@ static char *move_break(intptr_t bytes)
     if (refused(HS_OS_SBRK))
         return NULL;
     old = sbrk(bytes);
-    return old == (void *)-1 ? NULL : old; // NOLINT(performance-no-int-to-ptr)
+    return old == (void *)-1 ? NULL : old;
 }
 
 struct hs_span hs_os_break_raise(size_t bytes)
@@ -254,9 +254,9 @@ void hs_os_yield(void)
 }
 
 /* glibc exports these for its own libraries; other libcs do not have them. */
-extern void _IO_list_lock(void) __attribute__((weak));      // NOLINT
-extern void _IO_list_unlock(void) __attribute__((weak));    // NOLINT
-extern void _IO_list_resetlock(void) __attribute__((weak)); // NOLINT
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern void _IO_list_resetlock(void) __attribute__((weak));
 
 void hs_os_stdio_lock(void)
 {

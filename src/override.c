@@ -89,7 +89,6 @@ size_t malloc_usable_size(void *ptr)
 }
 
 /* glibc exports its allocator under these names, too; a program that calls one hands the block to our free. */
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 HEAPSTER_API void *__libc_malloc(size_t bytes);
 HEAPSTER_API void *__libc_calloc(size_t count, size_t bytes);
 HEAPSTER_API void *__libc_realloc(void *ptr, size_t bytes);
@@ -138,4 +137,3 @@ int __posix_memalign(void **out, size_t alignment, size_t bytes)
 {
     return heapster_posix_memalign(out, alignment, bytes);
 }
-/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */

@@ -67,10 +67,12 @@ void malloc_stats(void)
 int malloc_info(int options, FILE *stream)
 {
     struct heapster_stats stats;
+    uint64_t held_bytes;
 
     if (options != 0)
         return EINVAL;
     heapster_stats(&stats);
+    held_bytes = stats.region_bytes + stats.large_bytes;
     (void)fprintf(stream,
                   "<malloc version=\"1\">\n"
                   "<total type=\"rest\" count=\"%llu\" size=\"%llu\"/>\n"
@@ -80,7 +82,7 @@ int malloc_info(int options, FILE *stream)
                   "</malloc>\n",
                   (unsigned long long)stats.free_blocks, (unsigned long long)stats.free_bytes,
                   (unsigned long long)stats.large_blocks, (unsigned long long)stats.large_bytes,
-                  (unsigned long long)stats.region_bytes, (unsigned long long)(stats.region_bytes + stats.large_bytes));
+                  (unsigned long long)stats.region_bytes, (unsigned long long)held_bytes);
     return 0;
 }
 

@@ -24,7 +24,7 @@ static struct {
     _Atomic size_t count;
 } overlays = {HS_MUTEX_INITIALIZER(HS_RANK_OVERLAYS), NULL, 0};
 
-static struct hs_pool descriptors = HS_POOL_INITIALIZER(struct hs_region, 16 * 1024);
+static struct hs_pool descriptors = HS_POOL_INITIALIZER(struct hs_region, (size_t)16 * 1024);
 
 /* Stands in the map where a region was released, for the sake of the message about a pointer into it. */
 static struct hs_region released;

@@ -1,6 +1,6 @@
 #include "text.h"
 
-#include <string.h>
+#include <stdbool.h>
 
 void hs_text_clear(struct hs_text *text)
 {
@@ -24,8 +24,11 @@ void hs_text_add(struct hs_text *text, const char *string)
 
 void hs_text_add_bytes(struct hs_text *text, const char *string, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
-        add_byte(text, string[i] >= ' ' && string[i] <= '~' ? string[i] : '?');
+    for (size_t i = 0; i < length; i++) {
+        bool printable = string[i] >= ' ' && string[i] <= '~';
+
+        add_byte(text, printable ? string[i] : (char)'?');
+    }
 }
 
 static void add_number(struct hs_text *text, uint64_t number, unsigned base)
