@@ -76,7 +76,7 @@ static void *resize(struct hs_arena *arena, void *ptr, size_t bytes)
         release(ptr, &owner);
         return NULL;
     }
-    payload = bytes <= PTRDIFF_MAX ? hs_heap_resize(&owner, bytes) : NULL;
+    payload = bytes <= PTRDIFF_MAX ? hs_heap_resize(&owner, ptr, bytes) : NULL;
     hs_end_slow_path();
     if (payload == NULL)
         errno = ENOMEM;

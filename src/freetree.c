@@ -64,15 +64,15 @@ static unsigned side_of(const struct hs_free_block *node)
     return node->parent->child[1] == node;
 }
 
-/* Puts `successor` (or nothing) where `node` hung. */
-static void hang_instead(struct hs_freelist *list, struct hs_free_block *node, struct hs_free_block *successor)
+/* Puts `successor` (or nothing) where `gone` hung. */
+static void hang_instead(struct hs_freelist *list, struct hs_free_block *gone, struct hs_free_block *successor)
 {
-    if (node->parent == NULL)
+    if (gone->parent == NULL)
         list->root = successor;
     else
-        node->parent->child[side_of(node)] = successor;
+        gone->parent->child[side_of(gone)] = successor;
     if (successor != NULL)
-        successor->parent = node->parent;
+        successor->parent = gone->parent;
 }
 
 /*        parent              node

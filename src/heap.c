@@ -387,20 +387,19 @@ static void *resize_in_place(const struct hs_owner *owner, size_t bytes)
     return hs_block_payload(owner->block);
 }
 
-void *hs_heap_resize(const struct hs_owner *owner, size_t bytes)
+void *hs_heap_resize(const struct hs_owner *owner, void *payload, size_t bytes)
 {
     size_t usable_bytes = hs_heap_usable_bytes(owner);
-    void *old = hs_block_payload(owner->block);
     bool stays_in_arena = owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS;
-    void *payload = resize_in_place(owner, bytes);
+    void *resized = resize_in_place(owner, bytes);
     bool zeroed;
 
-    if (payload != NULL)
-        return payload;
-    payload = hs_heap_allocate(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
-    if (payload == NULL)
-        return bytes <= usable_bytes ? old : NULL;
-    memcpy(payload, old, bytes < usable_bytes ? bytes : usable_bytes);
+    if (resized != NULL)
+        return resized;
+    resized = hs_heap_allocate(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
+    if (resized == NULL)
+        return bytes <= usable_bytes ? payload : NULL;
+    memcpy(resized, payload, bytes < usable_bytes ? bytes : usable_bytes);
     hs_heap_release(owner);
-    return payload;
+    return resized;
 }

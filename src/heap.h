@@ -59,8 +59,8 @@ bool hs_heap_resolve(const void *payload, const char *operation, struct hs_owner
 size_t hs_heap_usable_bytes(const struct hs_owner *owner);
 void hs_heap_release(const struct hs_owner *owner);
 
-/* Resizes in place or moves; NULL, with nothing changed, where there is no memory. */
-void *hs_heap_resize(const struct hs_owner *owner, size_t bytes);
+/* Resizes the block at `payload`, in place or by moving it; NULL, with nothing changed, where there is no memory. */
+void *hs_heap_resize(const struct hs_owner *owner, void *payload, size_t bytes);
 
 bool hs_heap_trim(size_t keep_bytes, uint64_t older_than_ms);
 void hs_heap_set_strategy(uint8_t strategy);

@@ -1,7 +1,5 @@
 #include "text.h"
 
-#include <stdbool.h>
-
 void hs_text_clear(struct hs_text *text)
 {
     text->length = 0;
@@ -25,9 +23,10 @@ void hs_text_add(struct hs_text *text, const char *string)
 void hs_text_add_bytes(struct hs_text *text, const char *string, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        bool printable = string[i] >= ' ' && string[i] <= '~';
-
-        add_byte(text, printable ? string[i] : (char)'?');
+        if (string[i] >= ' ' && string[i] <= '~')
+            add_byte(text, string[i]);
+        else
+            add_byte(text, '?');
     }
 }
 
