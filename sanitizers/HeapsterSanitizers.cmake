@@ -16,6 +16,11 @@ elseif(NOT HEAPSTER_SANITIZER STREQUAL "")
     message(FATAL_ERROR "HEAPSTER_SANITIZER=${HEAPSTER_SANITIZER}: expected address, undefined, thread or memory")
 endif()
 
+if(HEAPSTER_FUZZ)
+    # Coverage of every object for libFuzzer; fuzzers add the engine itself.
+    list(APPEND heapster_sanitizer_flags -fsanitize=fuzzer-no-link)
+endif()
+
 if(heapster_sanitizer_flags)
     target_compile_options(heapster_sanitizers INTERFACE ${heapster_sanitizer_flags} -fno-omit-frame-pointer)
     target_link_options(heapster_sanitizers INTERFACE ${heapster_sanitizer_flags})

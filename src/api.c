@@ -148,15 +148,14 @@ void heapster_free(void *ptr)
 static bool size_is_right(const void *ptr, const struct hs_owner *owner, size_t bytes)
 {
     size_t usable_bytes = hs_heap_usable_bytes(owner), slack, least;
-    bool right;
 
-    /* A block is cut to size but for what is too short to be a block; a mapping may have been longer than asked. */
-    slack = owner->region != NULL ? usable_bytes : HS_BLOCK_BYTES_LEAST + HS_ALIGNMENT - 1;
+    /* A block is cut to size but for what is too short to be a block. */
+    slack = owner->region != NULL ? hs_large_slack_bytes(owner->region) : HS_BLOCK_BYTES_LEAST + HS_ALIGNMENT - 1;
     least = usable_bytes > slack ? usable_bytes - slack : 0;
-    right = bytes <= usable_bytes && bytes >= least;
-    if (!right)
-        hs_diagnose_size(ptr, "wrong size", bytes, least, usable_bytes);
-    return right;
+    if (bytes >= least && bytes <= usable_bytes)
+        return true;
+    hs_diagnose_size(ptr, "wrong size", bytes, least, usable_bytes);
+    return false;
 }
 
 void heapster_free_sized(void *ptr, size_t bytes)
@@ -293,7 +292,7 @@ bool heapster_trim(size_t keep_bytes)
     bool gave_back;
 
     hs_heap_start();
-    gave_back = hs_heap_trim(keep_bytes < HS_REGION_BYTES_MAX ? keep_bytes : HS_REGION_BYTES_MAX, UINT64_MAX);
+    gave_back = hs_heap_trim(keep_bytes < HS_REGION_BYTES_MAX ? keep_bytes : HS_REGION_BYTES_MAX);
     hs_end_slow_path();
     return gave_back;
 }

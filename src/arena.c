@@ -36,6 +36,7 @@ static enum outcome take_from(struct hs_arena *arena, unsigned index, uint8_t st
         outcome = STRATEGY_CHANGED;
     } else {
         block = hs_freelist_find_locked(list, request->search_bytes, from_cursor);
+        hs_arena_clear_bit_if_empty_locked(arena, list); /* the search abandons a damaged list */
         if (block != NULL && strategy == HEAPSTER_NEXT_FIT) {
             list->cursor = (struct hs_free_block *)block;          /* taking it off moves the cursor behind it */
             hs_store_relaxed(&arena->cursor_list, (uint8_t)index); /* relaxed: a hint */
@@ -331,8 +332,10 @@ void hs_arena_set_strategy(struct hs_arena *arena, uint8_t strategy) HS_NO_ANALY
     hs_arena_lock_all(arena);
     hs_store_relaxed(&arena->strategy, strategy);
     hs_store_relaxed(&arena->cursor_list, HS_LISTS - 1); /* with every cursor past its end: begins at the first list */
-    for (unsigned k = 0; k < HS_LISTS; k++)
+    for (unsigned k = 0; k < HS_LISTS; k++) {
         hs_freelist_set_strategy_locked(&arena->lists[k], strategy);
+        hs_arena_clear_bit_if_empty_locked(arena, &arena->lists[k]);
+    }
     hs_arena_unlock_all(arena);
 }
 
@@ -357,12 +360,13 @@ struct hs_account hs_arena_account(const struct hs_arena *arena) HS_NO_ANALYSIS
     return sum;
 }
 
-/* Publishes every block that a vanished thread had claimed. Nobody else runs. */
+/* Publishes every block that a vanished thread had claimed. Nobody else runs. A tag that a program has overwritten ends
+ * the walk: where the next one stands is not to be believed. */
 static void sweep_region(struct hs_arena *arena, struct hs_region *region)
 {
     struct hs_block *block = hs_region_first_block(region), *end = hs_region_end_tag(region);
 
-    while (block != end) {
+    while (block < end && hs_block_is_intact(block)) {
         size_t bytes = hs_block_bytes(block);
 
         if (hs_block_state(block) == HS_STATE_BUSY) {
@@ -382,7 +386,8 @@ static void recount(struct hs_arena *arena) HS_NO_ANALYSIS
     for (struct hs_region *region = arena->regions; region != NULL; region = region->next) {
         struct hs_block *end = hs_region_end_tag(region);
 
-        for (struct hs_block *block = hs_region_first_block(region); block != end; block = hs_block_right(block)) {
+        for (struct hs_block *block = hs_region_first_block(region); block < end && hs_block_is_intact(block);
+             block = hs_block_right(block)) {
             uint8_t state = hs_block_state(block);
 
             if (state == HS_STATE_USED || state == HS_STATE_CACHED) {

@@ -105,9 +105,10 @@ void hs_arena_set_strategy(struct hs_arena *arena, uint8_t strategy);
  * where there is no memory for the descriptor. */
 bool hs_arena_adopt_buffer(struct hs_arena *arena, void *base, size_t bytes);
 
-/* Gives back to the OS what lies unused since `older_than_ms` or before, but `keep_bytes` at the top of the break.
- * True if anything was given back. */
-bool hs_arena_trim(struct hs_arena *arena, size_t keep_bytes, uint64_t older_than_ms);
+/* Gives back to the OS what lies unused, but `keep_bytes` at the top of the break. Where the break was lowered, another
+ * arena's memory may now be at its top. */
+enum hs_trimmed { HS_TRIMMED_NOTHING, HS_TRIMMED_SOMETHING, HS_TRIMMED_BREAK };
+enum hs_trimmed hs_arena_trim(struct hs_arena *arena, size_t keep_bytes);
 
 /* Trims what is due at `now_ms` by the option decay_ms, unless another thread is about it. Takes no lock where nothing
  * is due. */

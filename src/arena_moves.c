@@ -16,7 +16,7 @@ static void merge(struct hs_arena *arena, struct hs_block *left, struct hs_block
     hs_block_set_state(right, HS_STATE_DEAD);
 }
 
-static void clear_bit_if_empty_locked(struct hs_arena *arena, struct hs_freelist *list) HS_REQUIRES(list->lock)
+void hs_arena_clear_bit_if_empty_locked(struct hs_arena *arena, struct hs_freelist *list)
 {
     hs_mutex_assert_held(&list->lock);
     if (list->head == NULL)
@@ -29,7 +29,7 @@ bool hs_arena_take_off_locked(struct hs_arena *arena, struct hs_freelist *list, 
 
     hs_mutex_assert_held(&list->lock);
     sound = hs_freelist_unlink_locked(list, block);
-    clear_bit_if_empty_locked(arena, list);
+    hs_arena_clear_bit_if_empty_locked(arena, list);
     if (!sound) {
         hs_block_set_state(block, HS_STATE_USED);
         return false;
@@ -53,12 +53,10 @@ static struct hs_freelist *list_named(struct hs_arena *arena, unsigned index, st
 static struct hs_block *take_left_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
     HS_REQUIRES(list->lock)
 {
-    uint64_t footer = *hs_block_footer_before(block);
-    struct hs_block *left = hs_block_at(block, (size_t)0 - (size_t)footer);
+    struct hs_block *left = hs_block_left_of(block);
 
     hs_mutex_assert_held(&list->lock);
-    if (footer % HS_ALIGNMENT != 0 || footer > HS_BLOCK_BYTES_MAX ||
-        !hs_freelist_plausible(list, (struct hs_free_block *)left) || hs_block_bytes(left) != footer) {
+    if (!hs_freelist_plausible(list, (struct hs_free_block *)left) || hs_block_right(left) != block) {
         hs_freelist_note_damage(hs_block_payload(block));
         hs_block_set_left(block, 0);
         return NULL;

@@ -59,6 +59,9 @@ void hs_arena_make_block(struct hs_arena *arena, struct hs_block *block, size_t 
 bool hs_arena_take_off_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
     HS_REQUIRES(list->lock);
 
+/* Keeps invariant A1 after blocks left the list, or after the list was abandoned. */
+void hs_arena_clear_bit_if_empty_locked(struct hs_arena *arena, struct hs_freelist *list) HS_REQUIRES(list->lock);
+
 /* More memory from the arena's source, cut to the request. pieces->block is NULL where there is none. */
 struct hs_pieces hs_arena_grow_locked(struct hs_arena *arena, const struct hs_request *request)
     HS_REQUIRES(arena->lock);

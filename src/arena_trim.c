@@ -8,6 +8,7 @@ struct trim {
     size_t least_bytes; /* of a block whose pages are purged */
     uint64_t older_than_ms;
     bool gave_back;
+    bool lowered_break;
     bool left_dirty; /* something is too young yet */
 };
 
@@ -86,7 +87,7 @@ static struct hs_block *claim_tail_if_due(struct hs_arena *arena, struct hs_regi
     list = &arena->lists[hint - 1];
     hs_mutex_lock(&list->lock);
     if (hs_block_left(end) == hint) {
-        tail = hs_block_at(end, (size_t)0 - (size_t)*hs_block_footer_before(end));
+        tail = hs_block_left_of(end);
         if (hs_freelist_plausible(list, (struct hs_free_block *)tail) && hs_block_right(tail) == end &&
             is_worth_lowering(top, tail, trim) && is_due(tail, trim) && hs_arena_take_off_locked(arena, list, tail))
             list->account.claimed++;
@@ -146,19 +147,18 @@ static void lower_break_locked(struct hs_arena *arena, struct trim *trim) HS_REQ
     struct hs_region *top = arena->break_top;
     struct hs_block *block;
 
-    if (top == NULL || !hs_os_break_is_at((char *)hs_region_end_tag(top) + HS_TAG_BYTES))
+    if (top == NULL || !hs_os_break_may_be_lowered_from((char *)hs_region_end_tag(top) + HS_TAG_BYTES))
         return;
     block = claim_tail_if_due(arena, top, trim);
     if (block == NULL)
         return;
     arena->account.settled++;
     if (block == hs_region_first_block(top) && trim->keep_bytes == 0) {
-        if (release_top_locked(arena, top)) {
-            trim->gave_back = true;
+        trim->lowered_break = release_top_locked(arena, top);
+        if (trim->lowered_break)
             return;
-        }
-    } else if (lower_top_locked(arena, top, block, trim->keep_bytes)) {
-        trim->gave_back = true;
+    } else {
+        trim->lowered_break = lower_top_locked(arena, top, block, trim->keep_bytes);
     }
     hs_arena_publish_block(arena, block, 0);
 }
@@ -185,7 +185,7 @@ static void purge_list(struct hs_arena *arena, unsigned index, struct trim *trim
 
     hs_mutex_lock(&list->lock);
     for (struct hs_free_block *node = list->head; node != NULL; node = node->next) {
-        if (!hs_freelist_plausible(list, node)) {
+        if (!hs_freelist_is_undamaged(list, node)) {
             hs_freelist_note_damage(hs_block_payload(&node->tag));
             break;
         }
@@ -211,14 +211,16 @@ static void trim_locked(struct hs_arena *arena, struct trim *trim) HS_REQUIRES(a
         purge_list(arena, k, trim);
 }
 
-bool hs_arena_trim(struct hs_arena *arena, size_t keep_bytes, uint64_t older_than_ms)
+enum hs_trimmed hs_arena_trim(struct hs_arena *arena, size_t keep_bytes)
 {
-    struct trim trim = {keep_bytes, 2 * hs_os_page_bytes(), older_than_ms, false, false};
+    struct trim trim = {.keep_bytes = keep_bytes, .least_bytes = 2 * hs_os_page_bytes(), .older_than_ms = UINT64_MAX};
 
     hs_mutex_lock(&arena->lock);
     trim_locked(arena, &trim);
     hs_mutex_unlock(&arena->lock);
-    return trim.gave_back;
+    if (trim.lowered_break)
+        return HS_TRIMMED_BREAK;
+    return trim.gave_back ? HS_TRIMMED_SOMETHING : HS_TRIMMED_NOTHING;
 }
 
 void hs_arena_decay(struct hs_arena *arena, uint64_t now_ms)
@@ -226,7 +228,7 @@ void hs_arena_decay(struct hs_arena *arena, uint64_t now_ms)
     /* Relaxed: a purge too early or too late does no harm. */
     uint64_t decay_ms = hs_load_relaxed(&hs_options.decay_ms);
     uint64_t due_ms = hs_load_relaxed(&arena->purge_due_ms);
-    struct trim trim = {HS_DECAY_KEEP_BYTES, HS_PURGE_BYTES_LEAST, 0, false, false};
+    struct trim trim = {.keep_bytes = HS_DECAY_KEEP_BYTES, .least_bytes = HS_PURGE_BYTES_LEAST};
 
     if (due_ms == 0 || now_ms < due_ms || !hs_mutex_try_lock(&arena->lock))
         return;

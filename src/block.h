@@ -53,8 +53,7 @@
 
 #define HS_LISTS_MAX 64U
 
-/* Valid states differ in more than one bit from each other and from zero, text and all ones, so that an overflow
- * into a tag rarely passes for one. */
+/* No valid state is zero, text or all ones, so an overflow into a tag rarely passes for one. */
 enum hs_state {
     HS_STATE_FREE = 0x80,   /* + k: free, on list k, up to 63 */
     HS_STATE_USED = 0xC3,   /* the program's */
@@ -144,6 +143,12 @@ static inline struct hs_block *hs_block_right(struct hs_block *block)
 static inline uint64_t *hs_block_footer_before(struct hs_block *right)
 {
     return (uint64_t *)((char *)right - HS_FOOTER_BYTES);
+}
+
+/* The free block that ends where `right` begins, by its footer, which may be damaged: the result is to be verified. */
+static inline struct hs_block *hs_block_left_of(struct hs_block *right)
+{
+    return (struct hs_block *)((uintptr_t)right - (uintptr_t)*hs_block_footer_before(right));
 }
 
 /* Relaxed throughout: the byte is a hint that names a lock and is looked at again under it, or it is written by the

@@ -111,7 +111,7 @@ static void check_map(struct checker *checker, struct hs_region *region)
     size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
 
     if (region->kind == HS_REGION_BUFFER || region->kind == HS_REGION_HOOKED) {
-        (void)expect(checker, hs_region_overlay_find(region->base) != NULL, "R1", region->base,
+        (void)expect(checker, hs_region_overlay_find(region->base) == region, "R1", region->base,
                      "an overlay is not on the list of overlays");
         return;
     }

@@ -11,7 +11,6 @@
 #define HS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define HS_NOINLINE __attribute__((noinline))
 #define HS_COLD __attribute__((cold, noinline))
-#define HS_PRINTF(format, first) __attribute__((format(printf, format, first)))
 #define HS_CACHE_LINE_BYTES 64
 
 /* Clang's thread-safety analysis; gcc has none. */

@@ -122,7 +122,7 @@ static bool footer_agrees(struct hs_free_block *node)
 }
 
 /* What a program that writes to a freed block destroys first, and what an overflow from the left does. */
-static bool is_undamaged(const struct hs_freelist *list, struct hs_free_block *node)
+bool hs_freelist_is_undamaged(const struct hs_freelist *list, struct hs_free_block *node)
 {
     return hs_freelist_plausible(list, node) && next_agrees(list, node) && previous_agrees(list, node) &&
            footer_agrees(node);
@@ -133,7 +133,7 @@ bool hs_freelist_unlink_locked(struct hs_freelist *list, struct hs_block *block)
     struct hs_free_block *node = (struct hs_free_block *)block;
 
     hs_mutex_assert_held(&list->lock);
-    if (!is_undamaged(list, node) || (has_tree(list) && !hs_freetree_remove(list, node))) {
+    if (!hs_freelist_is_undamaged(list, node) || (has_tree(list) && !hs_freetree_remove(list, node))) {
         abandon(list, hs_block_payload(block));
         return false;
     }
@@ -220,7 +220,7 @@ void hs_freelist_set_strategy_locked(struct hs_freelist *list, uint8_t strategy)
     /* From the oldest on, so that by publication each is the newest so far, at the head. */
     list->root = NULL;
     for (struct hs_free_block *node = newest; node != NULL; node = node->next) {
-        if (!is_undamaged(list, node)) {
+        if (!hs_freelist_is_undamaged(list, node)) {
             abandon(list, node);
             return;
         }

@@ -112,6 +112,9 @@ void hs_freelist_init(struct hs_freelist *list, unsigned index, unsigned arena, 
 /* True if `block` looks like a block that is free on this list: within bounds, tag intact, state right. */
 bool hs_freelist_plausible(const struct hs_freelist *list, const struct hs_free_block *block);
 
+/* The same, and its links and its footer agree with what they lead to. */
+bool hs_freelist_is_undamaged(const struct hs_freelist *list, struct hs_free_block *block);
+
 /* Puts the block at the head. Its tag says already that it is free on this list. */
 void hs_freelist_link_locked(struct hs_freelist *list, struct hs_block *block) HS_REQUIRES(list->lock);
 

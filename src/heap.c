@@ -163,31 +163,31 @@ static void decay(void)
 
 struct trim_request {
     size_t keep_bytes;
-    uint64_t older_than_ms;
     bool gave_back;
+    bool lowered_break;
 };
 
 static bool trim_arena(struct hs_arena *arena, void *context)
 {
     struct trim_request *trim = context;
 
-    if (hs_arena_trim(arena, trim->keep_bytes, trim->older_than_ms))
-        trim->gave_back = true;
+    enum hs_trimmed trimmed = hs_arena_trim(arena, trim->keep_bytes);
+
+    trim->gave_back |= trimmed != HS_TRIMMED_NOTHING;
+    trim->lowered_break |= trimmed == HS_TRIMMED_BREAK;
     return true;
 }
 
-bool hs_heap_trim(size_t keep_bytes, uint64_t older_than_ms)
+bool hs_heap_trim(size_t keep_bytes)
 {
-    struct trim_request trim = {keep_bytes, older_than_ms, false};
-    bool any = false;
+    struct trim_request trim = {keep_bytes, false, false};
 
-    /* When one arena lowers the break, the end of another may be at its top. */
+    /* When one arena lowers the break, the end of another may be at its top. Each round shortens the heap. */
     do {
-        trim.gave_back = false;
+        trim.lowered_break = false;
         hs_heap_for_each_arena(trim_arena, &trim);
-        any |= trim.gave_back;
-    } while (trim.gave_back);
-    return any;
+    } while (trim.lowered_break);
+    return trim.gave_back;
 }
 
 struct hs_arena *hs_heap_add_arena(enum hs_region_kind source, uint8_t strategy, const struct heapster_os_hooks *hooks)
@@ -291,7 +291,7 @@ void *hs_heap_allocate(struct hs_arena *arena, size_t bytes, size_t alignment, b
         if (block != NULL)
             return hs_block_payload(block);
         /* Address space that arenas hold and do not use may be what is missing, but not for a caller's own memory. */
-        if (own->large == NULL || !hs_heap_trim(0, UINT64_MAX))
+        if (own->large == NULL || !hs_heap_trim(0))
             break;
     }
     return NULL;

@@ -62,7 +62,7 @@ void hs_heap_release(const struct hs_owner *owner);
 /* Resizes the block at `payload`, in place or by moving it; NULL, with nothing changed, where there is no memory. */
 void *hs_heap_resize(const struct hs_owner *owner, void *payload, size_t bytes);
 
-bool hs_heap_trim(size_t keep_bytes, uint64_t older_than_ms);
+bool hs_heap_trim(size_t keep_bytes);
 void hs_heap_set_strategy(uint8_t strategy);
 
 /* First-class arenas. */

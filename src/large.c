@@ -129,6 +129,7 @@ void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment
     if (region == NULL)
         return NULL;
     region->set = set;
+    region->is_oversized = bytes_of(region) != mapping_bytes;
     write_tag(region);
     if (!hs_region_enter(region, hs_large_payload(region), 1)) {
         give_mapping_back(set, region);
@@ -185,19 +186,22 @@ void *hs_large_resize(struct hs_region *region, size_t bytes)
 
     if (mapping_bytes == 0)
         return NULL;
-    if (mapping_bytes == old_bytes)
+    if (mapping_bytes == old_bytes) {
+        region->is_oversized = false;
         return hs_large_payload(region);
+    }
     hs_mutex_lock(&set->lock);
     resized = hs_os_remap(region->base, old_bytes, mapping_bytes, false) != NULL;
     if (!resized && mapping_bytes > old_bytes)
         resized = move_locked(set, region, mapping_bytes) != NULL;
+    /* A mapping that the kernel will not shorten stays as long as it is. */
+    region->is_oversized = !resized && mapping_bytes < old_bytes;
     if (resized) {
         hs_store_relaxed(&region->bytes, mapping_bytes); /* relaxed: the owner's own, or read under the lock */
         set->bytes += mapping_bytes - old_bytes;
     }
     hs_mutex_unlock(&set->lock);
-    /* A mapping that the kernel will not shorten stays as long as it is. */
-    return resized || mapping_bytes < old_bytes ? hs_large_payload(region) : NULL;
+    return resized || region->is_oversized ? hs_large_payload(region) : NULL;
 }
 
 void hs_large_release_all(struct hs_large_set *set)
@@ -214,10 +218,12 @@ void hs_large_release_all(struct hs_large_set *set)
     }
 }
 
-bool hs_large_size_matches(const struct hs_region *region, size_t bytes)
+size_t hs_large_slack_bytes(const struct hs_region *region)
 {
-    size_t usable = hs_large_usable_bytes(region);
+    size_t usable_bytes = hs_large_usable_bytes(region);
 
-    /* An idle mapping may be longer than asked for, and one that could not be shortened too. */
-    return bytes <= usable;
+    /* The shortest mapping serves the smallest requests, and an oversized one any. */
+    if (region->is_oversized || bytes_of(region) == HS_GRANULE_BYTES)
+        return usable_bytes;
+    return hs_os_page_bytes() - 1;
 }

@@ -64,7 +64,7 @@ static inline size_t hs_large_usable_bytes(const struct hs_region *region)
     return hs_load_relaxed(&region->bytes) - hs_os_page_bytes(); /* relaxed: asked by the block's owner */
 }
 
-/* Whether `bytes` is a size that the block may have been asked for. */
-bool hs_large_size_matches(const struct hs_region *region, size_t bytes);
+/* By how much the usable bytes may exceed what the block was asked for. */
+size_t hs_large_slack_bytes(const struct hs_region *region);
 
 #endif

@@ -142,6 +142,16 @@ bool hs_os_break_is_at(const char *end)
     return is_at;
 }
 
+bool hs_os_break_may_be_lowered_from(const char *end)
+{
+    bool may_be;
+
+    hs_mutex_lock(&program_break.lock);
+    may_be = program_break.end == end && !program_break.foreign_moved && sbrk(0) == end;
+    hs_mutex_unlock(&program_break.lock);
+    return may_be;
+}
+
 bool hs_os_break_lower(char *end, size_t bytes)
 {
     int saved_errno = errno;

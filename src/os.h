@@ -65,6 +65,9 @@ struct hs_span hs_os_break_raise(size_t bytes);
 /* True if the break is where our last span ended, and that is `end`: a hint for how much to ask for. */
 bool hs_os_break_is_at(const char *end);
 
+/* The same, and O1 allows to lower it. */
+bool hs_os_break_may_be_lowered_from(const char *end);
+
 /* Lowers the break from `end` by `bytes`; false, with nothing changed, where O1 forbids it or the OS refuses. */
 bool hs_os_break_lower(char *end, size_t bytes);
 
