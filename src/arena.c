@@ -406,9 +406,6 @@ static void recount(struct hs_arena *arena) HS_NO_ANALYSIS
 
 void hs_arena_restart_in_child(struct hs_arena *arena) HS_NO_ANALYSIS
 {
-    hs_mutex_init(&arena->lock, HS_RANK_ARENA);
-    for (unsigned k = 0; k < HS_LISTS; k++)
-        hs_mutex_init(&arena->lists[k].lock, HS_RANK_LIST + k);
     hs_store_relaxed(&arena->draining, false);
     for (struct hs_region *region = arena->regions; region != NULL; region = region->next)
         sweep_region(arena, region);

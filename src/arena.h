@@ -121,8 +121,8 @@ void hs_arena_return_regions(struct hs_arena *arena);
 void hs_arena_lock_all(struct hs_arena *arena);
 void hs_arena_unlock_all(struct hs_arena *arena);
 
-/* In the child of a fork, before any other call: fresh locks, blocks that were in flight in vanished threads
- * published, the account made anew. */
+/* In the child of a fork, before any other call: blocks that were in flight in vanished threads are published, and the
+ * account is made anew. */
 void hs_arena_restart_in_child(struct hs_arena *arena);
 
 /* Claims what threads have in flight: 0 where nothing is. The caller holds all locks of the arena. */

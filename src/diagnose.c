@@ -81,6 +81,15 @@ static void judge_in_region(struct hs_region *region, const void *payload, const
         say_overwritten(verdict, block);
 }
 
+/* Whether the state says so, and, for a block on a list, the list too: otherwise the state was overwritten. */
+static bool was_freed(const struct hs_arena *arena, struct hs_block *block, uint8_t state)
+{
+    if (!hs_state_is_free(state))
+        return state == HS_STATE_DEAD || state == HS_STATE_BUSY || state == HS_STATE_CACHED;
+    return hs_state_list(state) < HS_LISTS &&
+           hs_freelist_is_undamaged(&arena->lists[hs_state_list(state)], (struct hs_free_block *)block);
+}
+
 static void judge_region(struct hs_region *region, const void *payload, const char *operation, struct verdict *verdict)
 {
     struct hs_arena *arena = region->arena;
@@ -91,7 +100,7 @@ static void judge_region(struct hs_region *region, const void *payload, const ch
     if (aligned && tag_verifies(arena, block) && block < hs_region_end_tag(region)) {
         uint8_t state = hs_block_state(block);
 
-        if (hs_state_is_free(state) || state == HS_STATE_DEAD || state == HS_STATE_BUSY || state == HS_STATE_CACHED)
+        if (was_freed(arena, block, state))
             say_freed_twice(verdict, operation, hs_state_name(state));
         else
             say_overwritten(verdict, state == HS_STATE_USED ? hs_block_right(block) : block);

@@ -5,9 +5,9 @@
  *           them it takes stdio's list lock, which libc's fork takes after our handler has run: another thread may
  *           hold it and be waiting for one of our locks.
  * parent    releases them.
- * child     the threads that owned blocks in flight are gone: fresh locks, and every arena publishes what was BUSY.
- *           A mapping that a vanished thread had just made or was about to unmap stays mapped; it holds no pages that
- *           the child would touch.
+ * child     releases them, too; the threads that owned blocks in flight are gone, so every arena publishes what is
+ * BUSY. A mapping that a vanished thread had just made or was about to unmap stays mapped; it holds no pages that the
+ * child would touch.
  *
  * Handlers of other libraries may run between our prepare and our parent or child handler; the forking thread then
  * owns every lock and passes (sync.h).
@@ -78,7 +78,7 @@ static void prepare(void) HS_NO_ANALYSIS
     hs_thread()->owns_every_lock = true;
 }
 
-static void in_parent(void) HS_NO_ANALYSIS
+static void release_all(void) HS_NO_ANALYSIS
 {
     hs_thread()->owns_every_lock = false;
     for (unsigned i = INNER_LOCKS; i-- > 0;)
@@ -88,26 +88,25 @@ static void in_parent(void) HS_NO_ANALYSIS
     hs_heap_for_each_arena_locked(unlock_arena, NULL);
     hs_mutex_unlock_after_fork(hs_heap_lock());
     hs_mutex_unlock_after_fork(hs_heap_init_lock());
+}
+
+static void in_parent(void)
+{
+    release_all();
     hs_os_stdio_unlock();
 }
 
 static bool restart_arena(struct hs_arena *arena, void *context)
 {
     (void)context;
-    if (arena->large != NULL)
-        hs_mutex_init(&arena->large->lock, HS_RANK_LARGE);
     hs_arena_restart_in_child(arena);
     return true;
 }
 
+/* The only thread of the child is the one that took the locks, so it may release them. */
 static void in_child(void)
 {
-    hs_thread()->owns_every_lock = false;
-    for (unsigned i = 0; i < INNER_LOCKS; i++)
-        hs_mutex_init(inner_lock(i), inner_lock(i)->rank);
-    hs_mutex_init(&hs_heap_large.lock, HS_RANK_LARGE);
-    hs_mutex_init(hs_heap_lock(), HS_RANK_HEAP);
-    hs_mutex_init(hs_heap_init_lock(), HS_RANK_HEAP_INIT);
+    release_all();
     hs_heap_for_each_arena_locked(restart_arena, NULL);
     hs_os_stdio_reset_in_child();
 }

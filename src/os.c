@@ -102,18 +102,15 @@ struct hs_span hs_os_break_raise(size_t bytes)
 {
     int saved_errno = errno;
     struct hs_span span = {NULL, 0};
-    size_t padding = 0;
-    char *old, *first, *last;
+    size_t padding;
+    char *now, *old, *first, *last;
 
     if (bytes > (size_t)INTPTR_MAX - HS_GRANULE_BYTES)
         return span;
     hs_mutex_lock(&program_break.lock);
     /* A guess at how far the next granule is; what sbrk returns below decides. */
-    if (program_break.end == NULL || program_break.foreign_moved) {
-        char *now = sbrk(0);
-
-        padding = (size_t)(align_up(now, HS_GRANULE_BYTES) - now);
-    }
+    now = sbrk(0);
+    padding = (size_t)(align_up(now, HS_GRANULE_BYTES) - now);
     old = move_break((intptr_t)(padding + bytes));
     if (old != NULL) {
         if (program_break.end != NULL && old != program_break.end)

@@ -97,7 +97,7 @@ static inline bool hs_rank_holds(const struct hs_mutex *mutex)
 }
 #endif
 
-/* Makes a mutex ready, unlocked, whatever it was before: also for the child of a fork, where its holder is gone. */
+/* Makes a mutex ready for use, unlocked. */
 void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank);
 
 static inline void hs_mutex_lock(struct hs_mutex *mutex) HS_ACQUIRES(mutex) HS_NO_ANALYSIS

@@ -1,0 +1,198 @@
+/* heapster: the table of functions that the kit tests by default, and the one for first-class arenas. */
+#include "heapster.h"
+
+#include "allocator.h"
+#include "heap.h"
+
+static void *call_malloc(void *context, size_t bytes)
+{
+    (void)context;
+    return heapster_malloc(bytes);
+}
+
+static void *call_calloc(void *context, size_t count, size_t bytes)
+{
+    (void)context;
+    return heapster_calloc(count, bytes);
+}
+
+static void *call_realloc(void *context, void *ptr, size_t bytes)
+{
+    (void)context;
+    return heapster_realloc(ptr, bytes);
+}
+
+static void *call_aligned_alloc(void *context, size_t alignment, size_t bytes)
+{
+    (void)context;
+    return heapster_aligned_alloc(alignment, bytes);
+}
+
+static int call_posix_memalign(void *context, void **out, size_t alignment, size_t bytes)
+{
+    (void)context;
+    return heapster_posix_memalign(out, alignment, bytes);
+}
+
+static void *call_memalign(void *context, size_t alignment, size_t bytes)
+{
+    (void)context;
+    return heapster_memalign(alignment, bytes);
+}
+
+static void call_free(void *context, void *ptr)
+{
+    (void)context;
+    heapster_free(ptr);
+}
+
+static void call_free_sized(void *context, void *ptr, size_t bytes)
+{
+    (void)context;
+    heapster_free_sized(ptr, bytes);
+}
+
+static void call_free_aligned_sized(void *context, void *ptr, size_t alignment, size_t bytes)
+{
+    (void)context;
+    heapster_free_aligned_sized(ptr, alignment, bytes);
+}
+
+static size_t call_usable_size(void *context, void *ptr)
+{
+    (void)context;
+    return heapster_usable_size(ptr);
+}
+
+static void add_finding(const char *invariant, const void *address, const char *text, void *context)
+{
+    kit_text_add(context, "  %s at %p: %s\n", invariant, address, text);
+}
+
+static void call_check(void *context, bool at_rest, struct kit_text *findings)
+{
+    size_t broken = heapster_check(at_rest ? HEAPSTER_CHECK_AT_REST : HEAPSTER_CHECK_RUNNING, add_finding, findings);
+
+    (void)context;
+    if (broken != 0)
+        kit_text_add(findings, "  %zu broken invariants\n", broken);
+}
+
+/* What holds at any moment, since each arena is read under its locks. */
+static void check_statistics(void *context, struct kit_text *findings)
+{
+    struct heapster_stats stats;
+
+    (void)context;
+    heapster_stats(&stats);
+    if (stats.frees > stats.allocations)
+        kit_text_add(findings, "  %llu frees of %llu allocations\n", (unsigned long long)stats.frees,
+                     (unsigned long long)stats.allocations);
+    if (stats.largest_free > stats.free_bytes || stats.free_bytes > stats.region_bytes)
+        kit_text_add(findings, "  largest_free %llu, free_bytes %llu, region_bytes %llu are not in order\n",
+                     (unsigned long long)stats.largest_free, (unsigned long long)stats.free_bytes,
+                     (unsigned long long)stats.region_bytes);
+    if (stats.large_bytes > stats.used_bytes)
+        kit_text_add(findings, "  large_bytes %llu exceed used_bytes %llu\n", (unsigned long long)stats.large_bytes,
+                     (unsigned long long)stats.used_bytes);
+}
+
+struct walk {
+    kit_visit *visit;
+    void *argument;
+};
+
+static bool visit_block(const struct heapster_block_info *block, void *context)
+{
+    const struct walk *walk = context;
+    bool is_live = block->state == HEAPSTER_BLOCK_USED || block->state == HEAPSTER_BLOCK_LARGE;
+
+    walk->visit((uintptr_t)block->payload, block->usable_bytes, is_live, walk->argument);
+    return true;
+}
+
+static void call_walk(void *context, kit_visit *visit, void *argument)
+{
+    struct walk walk = {visit, argument};
+
+    (void)context;
+    (void)heapster_walk(visit_block, &walk);
+}
+
+static uint64_t used_blocks(void *context)
+{
+    struct heapster_stats stats;
+
+    (void)context;
+    heapster_stats(&stats);
+    return stats.used_blocks;
+}
+
+static void *home(void *context)
+{
+    (void)context;
+    return hs_heap_arena();
+}
+
+static void settle(void *context, void *arena)
+{
+    (void)context;
+    hs_thread()->arena = arena;
+}
+
+const struct kit_allocator kit_heapster = {
+    .name = "heapster",
+    .least_alignment = 16,
+    .keeps_errno = true,
+    .malloc = call_malloc,
+    .calloc = call_calloc,
+    .realloc = call_realloc,
+    .aligned_alloc = call_aligned_alloc,
+    .posix_memalign = call_posix_memalign,
+    .memalign = call_memalign,
+    .free = call_free,
+    .free_sized = call_free_sized,
+    .free_aligned_sized = call_free_aligned_sized,
+    .usable_size = call_usable_size,
+    .check = call_check,
+    .check_statistics = check_statistics,
+    .walk = call_walk,
+    .used_blocks = used_blocks,
+    .home = home,
+    .settle = settle,
+};
+
+static void *arena_malloc(void *context, size_t bytes)
+{
+    return heapster_arena_malloc(context, bytes);
+}
+
+static void *arena_calloc(void *context, size_t count, size_t bytes)
+{
+    return heapster_arena_calloc(context, count, bytes);
+}
+
+static void *arena_realloc(void *context, void *ptr, size_t bytes)
+{
+    return heapster_arena_realloc(context, ptr, bytes);
+}
+
+static void *arena_aligned_alloc(void *context, size_t alignment, size_t bytes)
+{
+    return heapster_arena_aligned_alloc(context, alignment, bytes);
+}
+
+struct kit_allocator kit_heapster_arena(void *arena)
+{
+    struct kit_allocator allocator = kit_heapster;
+
+    allocator.name = "heapster_arena";
+    allocator.context = arena;
+    allocator.malloc = arena_malloc;
+    allocator.calloc = arena_calloc;
+    allocator.realloc = arena_realloc;
+    allocator.aligned_alloc = arena_aligned_alloc;
+    allocator.posix_memalign = NULL;
+    allocator.memalign = NULL;
+    return allocator;
+}

@@ -1,0 +1,17 @@
+/*
+ * pages: memory for the kit itself, straight from mmap, so that the allocator under test never holds what its oracle
+ * knows.
+ */
+#ifndef KIT_PAGES_H
+#define KIT_PAGES_H
+
+#include <stddef.h>
+
+/* Zeroed memory that costs nothing until it is touched. Ends the process with status 1 where there is none. */
+void *kit_pages_map(size_t bytes);
+void kit_pages_unmap(void *base, size_t bytes);
+
+/* What the process has in memory now, in bytes; 0 where the kernel does not say. */
+size_t kit_pages_resident(void);
+
+#endif

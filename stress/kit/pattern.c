@@ -1,0 +1,104 @@
+#include "pattern.h"
+
+#include <string.h>
+
+#define STEP UINT64_C(0x9E3779B97F4A7C15)
+
+enum { WORD = sizeof(uint64_t) };
+
+static uint64_t word_at(uint64_t key, size_t index)
+{
+    return key + (uint64_t)index * STEP;
+}
+
+unsigned char kit_pattern_byte(uint64_t key, size_t offset)
+{
+    uint64_t word = word_at(key, offset / WORD);
+    unsigned char bytes[WORD];
+
+    memcpy(bytes, &word, WORD);
+    return bytes[offset % WORD];
+}
+
+/* The first and last whole words of [from, to) as word indices; begin == end where there is none. */
+struct words {
+    size_t begin, end;
+};
+
+static struct words whole_words(size_t from, size_t to)
+{
+    struct words words = {(from + WORD - 1) / WORD, to / WORD};
+
+    if (words.end < words.begin)
+        words.end = words.begin;
+    return words;
+}
+
+static size_t lesser(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+void kit_pattern_fill(void *base, size_t from, size_t to, uint64_t key)
+{
+    unsigned char *bytes = base;
+    struct words words = whole_words(from, to);
+    size_t offset = from;
+
+    for (; offset < lesser(words.begin * WORD, to); offset++)
+        bytes[offset] = kit_pattern_byte(key, offset);
+    for (size_t i = words.begin; i < words.end; i++) {
+        uint64_t word = word_at(key, i);
+
+        memcpy(bytes + i * WORD, &word, WORD);
+        offset = (i + 1) * WORD;
+    }
+    for (; offset < to; offset++)
+        bytes[offset] = kit_pattern_byte(key, offset);
+}
+
+static size_t mismatching_byte(const unsigned char *bytes, size_t from, size_t to, uint64_t key)
+{
+    for (size_t offset = from; offset < to; offset++)
+        if (bytes[offset] != kit_pattern_byte(key, offset))
+            return offset;
+    return KIT_INTACT;
+}
+
+size_t kit_pattern_mismatch(const void *base, size_t from, size_t to, uint64_t key)
+{
+    const unsigned char *bytes = base;
+    struct words words = whole_words(from, to);
+    size_t found = mismatching_byte(bytes, from, lesser(words.begin * WORD, to), key);
+
+    for (size_t i = words.begin; i < words.end && found == KIT_INTACT; i++) {
+        uint64_t word;
+
+        memcpy(&word, bytes + i * WORD, WORD);
+        if (word != word_at(key, i))
+            found = mismatching_byte(bytes, i * WORD, (i + 1) * WORD, key);
+    }
+    if (found == KIT_INTACT && words.end * WORD >= from)
+        found = mismatching_byte(bytes, words.end * WORD, to, key);
+    return found;
+}
+
+size_t kit_pattern_first_nonzero(const void *base, size_t bytes)
+{
+    const unsigned char *begin = base;
+
+    for (size_t offset = 0; offset < bytes;) {
+        uint64_t word = 0;
+        size_t length = lesser(WORD, bytes - offset);
+
+        memcpy(&word, begin + offset, length);
+        if (word == 0) {
+            offset += length;
+            continue;
+        }
+        while (begin[offset] == 0)
+            offset++;
+        return offset;
+    }
+    return KIT_INTACT;
+}

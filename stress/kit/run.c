@@ -1,0 +1,318 @@
+#include "run.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "monitor.h"
+#include "oracle.h"
+#include "pages.h"
+#include "violation.h"
+
+struct kit_run *kit_current;
+_Thread_local struct kit_thread *kit_self;
+
+double kit_now(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* ---- gates ---------------------------------------------------------------------------------------------------------
+ */
+
+static void gate_init(struct kit_gate *gate)
+{
+    (void)sem_init(&gate->arrived, 0, 0);
+    (void)sem_init(&gate->open, 0, 0);
+}
+
+static void wait_for(struct kit_thread *thread, sem_t *semaphore)
+{
+    kit_put(thread->is_waiting, true);
+    while (sem_wait(semaphore) != 0)
+        ; /* interrupted */
+    kit_put(thread->is_waiting, false);
+}
+
+static void gate_pass(struct kit_gate *gate, struct kit_thread *thread)
+{
+    kit_put(thread->is_waiting, true);
+    (void)sem_post(&gate->arrived);
+    wait_for(thread, &gate->open);
+}
+
+static void gate_open(struct kit_gate *gate, unsigned count)
+{
+    while (count-- > 0)
+        (void)sem_post(&gate->open);
+}
+
+/* ---- workers -------------------------------------------------------------------------------------------------------
+ */
+
+bool kit_step(struct kit_thread *thread)
+{
+    const struct kit_run *run = thread->run;
+    const struct kit_config *config = run->config;
+    uint64_t ops = kit_get(thread->ops);
+
+    if (config->ops != 0 ? ops >= config->ops : kit_get(run->stop))
+        return false;
+    kit_put(thread->ops, ops + 1);
+    if ((ops + 1) % config->check_every == 0)
+        (void)sem_post(&thread->run->check_wanted);
+    return true;
+}
+
+static void release_if_live(struct kit_thread *thread, struct kit_block *block)
+{
+    if (!kit_block_is_live(block))
+        return;
+    kit_put(thread->ops, kit_get(thread->ops) + 1);
+    kit_release(thread, block, KIT_FREE);
+}
+
+/* All blocks of the run, by all threads at once: a thread's own, and its share of the exchange. */
+static void drain(struct kit_thread *thread)
+{
+    struct kit_run *run = thread->run;
+
+    for (unsigned i = 0; i < thread->block_count; i++)
+        release_if_live(thread, thread->blocks[i]);
+    for (unsigned i = thread->index; i < run->slot_count; i += run->config->threads)
+        release_if_live(thread, atomic_load_explicit(&run->slots[i], memory_order_acquire)); /* [EXCHANGE] */
+}
+
+static void *work(void *argument)
+{
+    struct kit_thread *thread = argument;
+    struct kit_run *run = thread->run;
+
+    kit_self = thread;
+    gate_pass(&run->start, thread);
+    run->scenario->work(thread);
+    gate_pass(&run->worked, thread);
+    drain(thread);
+    gate_pass(&run->drained, thread);
+    return NULL;
+}
+
+/* ---- the checker ---------------------------------------------------------------------------------------------------
+ */
+
+static void expect_no_findings(const struct kit_text *findings, const char *what)
+{
+    if (findings->length != 0)
+        kit_violation(NULL, NULL, what, "\n%.*s", (int)findings->length, findings->bytes);
+}
+
+static void check_heap(struct kit_run *run, bool at_rest)
+{
+    const struct kit_allocator *allocator = run->allocator;
+    struct kit_text findings = {.length = 0};
+
+    if (allocator->check == NULL)
+        return;
+    allocator->check(allocator->context, at_rest, &findings);
+    expect_no_findings(&findings, at_rest ? "heap at rest" : "running heap");
+    kit_put(run->checks, kit_get(run->checks) + 1);
+}
+
+static void check_statistics(const struct kit_run *run)
+{
+    const struct kit_allocator *allocator = run->allocator;
+    struct kit_text findings = {.length = 0};
+
+    if (allocator->check_statistics == NULL)
+        return;
+    allocator->check_statistics(allocator->context, &findings);
+    expect_no_findings(&findings, "statistics");
+}
+
+static void visit_running(uintptr_t address, size_t usable_bytes, bool is_live, void *argument)
+{
+    struct kit_run *run = argument;
+
+    (void)is_live;
+    if (address % run->allocator->least_alignment != 0)
+        kit_violation(NULL, NULL, "walk", "a block of %zu bytes at 0x%llx", usable_bytes, (unsigned long long)address);
+}
+
+/* Most often the check, sometimes the walk or the statistics. */
+static void check_once(struct kit_thread *checker)
+{
+    const struct kit_allocator *allocator = checker->run->allocator;
+    uint64_t turn = kit_get(checker->ops) % 8;
+
+    if (turn == 3 && allocator->walk != NULL) {
+        kit_doing(checker, KIT_WALK, 0);
+        allocator->walk(allocator->context, visit_running, checker->run);
+    } else if (turn == 5) {
+        kit_doing(checker, KIT_STATISTICS, 0);
+        check_statistics(checker->run);
+    } else {
+        kit_doing(checker, KIT_CHECK, 0);
+        check_heap(checker->run, false);
+    }
+    kit_put(checker->ops, kit_get(checker->ops) + 1);
+}
+
+/* Asked by the workers, every so many operations; requests that came while a check ran count as one. Main's request to
+ * stop is one, too, so there is no run without a check. */
+static void *check(void *argument)
+{
+    struct kit_thread *checker = argument;
+    struct kit_run *run = checker->run;
+
+    kit_self = checker;
+    do {
+        wait_for(checker, &run->check_wanted);
+        while (sem_trywait(&run->check_wanted) == 0)
+            ; /* each counts once */
+        check_once(checker);
+    } while (!kit_get(run->checker_stop));
+    gate_pass(&run->checked, checker);
+    return NULL;
+}
+
+/* ---- the run -------------------------------------------------------------------------------------------------------
+ */
+
+static void make_threads(struct kit_run *run)
+{
+    unsigned threads = run->config->threads, each = run->scenario->blocks_of_thread;
+
+    for (unsigned i = 0; i <= threads; i++) {
+        struct kit_thread *thread = &run->threads[i];
+        bool is_checker = i == threads;
+
+        thread->run = run;
+        thread->index = i;
+        thread->rng = kit_rng_for(run->config->seed, run->scenario->name, i);
+        thread->block_count = is_checker ? 0 : each;
+        thread->blocks = run->owned + (size_t)i * each;
+        for (unsigned k = 0; k < thread->block_count; k++)
+            thread->blocks[k] = &run->blocks[(size_t)i * each + k];
+        kit_put(thread->is_waiting, true);
+        if (pthread_create(&thread->handle, NULL, is_checker ? check : work, thread) != 0)
+            kit_violation(NULL, NULL, "setup", "no thread %u", i);
+    }
+}
+
+static void set_up(struct kit_run *run)
+{
+    unsigned threads = run->config->threads;
+
+    run->slot_count = run->scenario->slots;
+    run->block_count = (size_t)threads * run->scenario->blocks_of_thread + run->slot_count;
+    run->shadow = kit_shadow_make();
+    run->threads = kit_pages_map((threads + 1) * sizeof *run->threads);
+    run->blocks = kit_pages_map(run->block_count * sizeof *run->blocks);
+    run->owned = kit_pages_map((run->block_count + 1) * sizeof(void *));
+    run->slots = kit_pages_map((run->slot_count + 1) * sizeof *run->slots);
+    for (unsigned i = 0; i < run->slot_count; i++)
+        atomic_init(&run->slots[i], &run->blocks[run->block_count - 1 - i]);
+    gate_init(&run->start);
+    gate_init(&run->worked);
+    gate_init(&run->checked);
+    gate_init(&run->drained);
+    (void)sem_init(&run->check_wanted, 0, 0);
+}
+
+static void tear_down(struct kit_run *run)
+{
+    kit_shadow_destroy(run->shadow);
+    kit_pages_unmap(run->threads, (run->config->threads + 1) * sizeof *run->threads);
+    kit_pages_unmap(run->blocks, run->block_count * sizeof *run->blocks);
+    kit_pages_unmap(run->owned, (run->block_count + 1) * sizeof(void *));
+    kit_pages_unmap(run->slots, (run->slot_count + 1) * sizeof *run->slots);
+}
+
+static uint64_t used_blocks(const struct kit_run *run)
+{
+    const struct kit_allocator *allocator = run->allocator;
+
+    return allocator->used_blocks != NULL ? allocator->used_blocks(allocator->context) : 0;
+}
+
+/* Main's own steps call the allocator, too: the clock of the watchdog is then an alarm. */
+static void guard_main(const struct kit_run *run, bool on)
+{
+    (void)alarm(on ? run->config->hang_seconds : 0);
+}
+
+static void stop_checker(struct kit_run *run)
+{
+    kit_put(run->checker_stop, true);
+    (void)sem_post(&run->check_wanted);
+    kit_monitor(run, &run->checked, 1);
+}
+
+static void expect_same_used_blocks(const struct kit_run *run, uint64_t before)
+{
+    uint64_t now = used_blocks(run);
+
+    if (now != before)
+        kit_violation(NULL, NULL, "leak", "%llu blocks in use after all were freed, %llu before the run",
+                      (unsigned long long)now, (unsigned long long)before);
+}
+
+static void play(struct kit_run *run, struct kit_result *result)
+{
+    unsigned threads = run->config->threads;
+    uint64_t used_before;
+
+    kit_monitor(run, &run->start, threads);
+    used_before = used_blocks(run);
+    if (run->scenario->begin != NULL)
+        run->scenario->begin(run);
+    run->began_at = kit_now();
+    kit_put(run->stop, false);
+    gate_open(&run->start, threads);
+    kit_monitor(run, &run->worked, threads);
+    result->seconds = kit_now() - run->began_at;
+    for (unsigned i = 0; i < threads; i++)
+        result->ops += kit_get(run->threads[i].ops);
+
+    stop_checker(run);
+    guard_main(run, true);
+    check_heap(run, true);
+    check_statistics(run);
+    kit_compare_with_walk(run);
+    guard_main(run, false);
+    gate_open(&run->worked, threads);
+    kit_monitor(run, &run->drained, threads);
+
+    guard_main(run, true);
+    if (run->scenario->end != NULL)
+        run->scenario->end(run);
+    expect_same_used_blocks(run, used_before);
+    check_heap(run, true);
+    kit_compare_with_walk(run);
+    gate_open(&run->drained, threads);
+    gate_open(&run->checked, 1);
+    for (unsigned i = 0; i <= threads; i++)
+        (void)pthread_join(run->threads[i].handle, NULL);
+    check_heap(run, true);
+    guard_main(run, false);
+}
+
+void kit_run(const struct kit_config *config, const struct kit_scenario *scenario,
+             const struct kit_allocator *allocator, struct kit_result *result)
+{
+    struct kit_run run = {.config = config, .scenario = scenario, .allocator = allocator};
+
+    *result = (struct kit_result){0};
+    run.home = allocator->home != NULL ? allocator->home(allocator->context) : NULL;
+    set_up(&run);
+    kit_current = &run;
+    run.began_at = kit_now();
+    make_threads(&run);
+    play(&run, result);
+    result->checks = kit_get(run.checks);
+    result->peak_resident_bytes = run.peak_resident_bytes;
+    kit_current = NULL;
+    tear_down(&run);
+}

@@ -1,0 +1,171 @@
+#include "options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rng.h"
+#include "run.h"
+#include "scenarios/list.h"
+
+static const char *const strategy_names[STRESS_STRATEGIES] = {"first", "next", "best", "worst"};
+
+static const char usage[] = "usage: heapster-stress [--threads N] [--seconds N | --ops N] [--seed N]\n"
+                            "                       [--strategy first|next|best|worst|all] [--arenas N]\n"
+                            "                       [--list] [--help] [SCENARIO...]\n";
+
+static const char details[] =
+    "\n"
+    "Puts Heapster under load and verifies every block: no overlap, content, alignment, usable size, zeroed\n"
+    "calloc, kept prefix of realloc; and the heap's own invariants, while the threads run and at rest.\n"
+    "\n"
+    "  --threads N     threads that allocate (8)\n"
+    "  --seconds N     how long they do so, split evenly over the scenarios; fractions allowed (5)\n"
+    "  --ops N         instead: operations of each thread, split evenly over the scenarios\n"
+    "  --seed N        decides what each thread does, scheduling aside (random, and printed)\n"
+    "  --strategy S    first, next, best, worst, or all: one after another, each for the full duration (first)\n"
+    "  --arenas N      how many arenas threads are spread over (four for each processor)\n"
+    "  --list          names the scenarios; default: all of them\n"
+    "\n"
+    "Exit status: 0 passed, 1 something was violated, 2 usage. A violation is reported on standard error with the\n"
+    "block's history and the command that runs the same again.\n";
+
+static void write_text(int file, const char *text)
+{
+    ssize_t ignored = write(file, text, strlen(text));
+
+    (void)ignored;
+}
+
+static bool complain(const char *what, const char *item)
+{
+    write_text(STDERR_FILENO, "heapster-stress: ");
+    write_text(STDERR_FILENO, what);
+    write_text(STDERR_FILENO, item);
+    write_text(STDERR_FILENO, "\n");
+    write_text(STDERR_FILENO, usage);
+    return false;
+}
+
+const char *stress_strategy_name(unsigned strategy)
+{
+    return strategy_names[strategy];
+}
+
+static bool read_number(const char *text, uint64_t least, uint64_t most, uint64_t *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *out >= least && *out <= most;
+}
+
+static bool read_unsigned(const char *text, unsigned most, unsigned *out)
+{
+    uint64_t number;
+    bool good = read_number(text, 1, most, &number);
+
+    if (good)
+        *out = (unsigned)number;
+    return good;
+}
+
+static bool read_seconds(const char *text, double *out)
+{
+    char *end;
+
+    *out = strtod(text, &end);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && *out > 0 && *out <= 1e6;
+}
+
+static bool read_strategy(const char *text, struct stress_options *options)
+{
+    if (strcmp(text, "all") == 0) {
+        options->first_strategy = 0;
+        options->last_strategy = STRESS_STRATEGIES - 1;
+        return true;
+    }
+    for (unsigned i = 0; i < STRESS_STRATEGIES; i++) {
+        if (strcmp(text, strategy_names[i]) == 0) {
+            options->first_strategy = options->last_strategy = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_scenario(const char *name, struct stress_options *options)
+{
+    const struct kit_scenario *scenario = stress_scenario_named(name);
+
+    if (scenario == NULL || options->scenario_count == STRESS_SCENARIOS_MAX)
+        return complain("unknown scenario: ", name);
+    options->scenarios[options->scenario_count++] = scenario;
+    return true;
+}
+
+/* A flag with a value. */
+static bool read_flag(const char *flag, const char *value, struct stress_options *options)
+{
+    bool good;
+
+    if (strcmp(flag, "--threads") == 0)
+        good = value != NULL && read_unsigned(value, KIT_THREADS_MAX, &options->threads);
+    else if (strcmp(flag, "--arenas") == 0)
+        good = value != NULL && read_unsigned(value, 254, &options->arenas);
+    else if (strcmp(flag, "--seconds") == 0)
+        good = value != NULL && read_seconds(value, &options->seconds);
+    else if (strcmp(flag, "--ops") == 0)
+        good = value != NULL && read_number(value, 1, UINT64_C(1) << 39, &options->ops);
+    else if (strcmp(flag, "--seed") == 0)
+        good = value != NULL && read_number(value, 0, UINT64_MAX, &options->seed);
+    else if (strcmp(flag, "--strategy") == 0)
+        good = value != NULL && read_strategy(value, options);
+    else
+        return complain("unknown flag: ", flag);
+    return good || complain("bad or missing value of ", flag);
+}
+
+static uint64_t random_seed(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return kit_scramble((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + (uint64_t)getpid()) >> 32;
+}
+
+bool stress_options_parse(int count, char **arguments, struct stress_options *options)
+{
+    *options = (struct stress_options){.threads = 8, .seconds = 5, .seed = random_seed()};
+    for (int i = 1; i < count; i++) {
+        const char *argument = arguments[i];
+
+        if (strcmp(argument, "--list") == 0)
+            options->list = true;
+        else if (strcmp(argument, "--help") == 0)
+            options->help = true;
+        else if (argument[0] != '-') {
+            if (!add_scenario(argument, options))
+                return false;
+        } else {
+            if (!read_flag(argument, arguments[i + 1], options))
+                return false;
+            i++;
+        }
+    }
+    if (options->scenario_count == 0)
+        while (stress_scenarios[options->scenario_count] != NULL) {
+            options->scenarios[options->scenario_count] = stress_scenarios[options->scenario_count];
+            options->scenario_count++;
+        }
+    return true;
+}
+
+void stress_options_help(void)
+{
+    write_text(STDOUT_FILENO, usage);
+    write_text(STDOUT_FILENO, details);
+}

@@ -1,0 +1,32 @@
+/* options: the command line of heapster-stress. */
+#ifndef STRESS_OPTIONS_H
+#define STRESS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "heapster.h"
+#include "scenario.h"
+
+enum { STRESS_SCENARIOS_MAX = 64, STRESS_STRATEGIES = HEAPSTER_WORST_FIT + 1 };
+
+struct stress_options {
+    unsigned threads;
+    unsigned arenas; /* 0: as many as Heapster makes */
+    double seconds;
+    uint64_t ops; /* of each thread; 0: by time */
+    uint64_t seed;
+    unsigned first_strategy, last_strategy;
+    const struct kit_scenario *scenarios[STRESS_SCENARIOS_MAX];
+    unsigned scenario_count;
+    bool list, help;
+};
+
+/* False after a usage message on standard error. */
+bool stress_options_parse(int count, char **arguments, struct stress_options *options);
+
+void stress_options_help(void);
+
+const char *stress_strategy_name(unsigned strategy);
+
+#endif

@@ -1,0 +1,19 @@
+#include "list.h"
+
+#include <stddef.h>
+#include <string.h>
+
+extern const struct kit_scenario stress_churn, stress_handoff, stress_neighbours, stress_realloc, stress_strategies,
+    stress_arenas;
+
+const struct kit_scenario *const stress_scenarios[] = {
+    &stress_churn, &stress_handoff, &stress_neighbours, &stress_realloc, &stress_strategies, &stress_arenas, NULL,
+};
+
+const struct kit_scenario *stress_scenario_named(const char *name)
+{
+    for (const struct kit_scenario *const *each = stress_scenarios; *each != NULL; each++)
+        if (strcmp((*each)->name, name) == 0)
+            return *each;
+    return NULL;
+}

@@ -1,0 +1,17 @@
+# Runs PROGRAM with ARGUMENTS; expects the exit status STATUS and text that matches OUTPUT: on standard error after a
+# usage error, on standard output otherwise, and nothing on the other one.
+execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+if(STATUS EQUAL 2)
+    set(expected "${err}")
+    set(other "${out}")
+else()
+    set(expected "${out}")
+    set(other "${err}")
+endif()
+if(NOT status STREQUAL STATUS)
+    message(FATAL_ERROR "status ${status}, expected ${STATUS}\n${out}${err}")
+elseif(NOT expected MATCHES "${OUTPUT}")
+    message(FATAL_ERROR "no match of '${OUTPUT}'\n${out}${err}")
+elseif(NOT other STREQUAL "")
+    message(FATAL_ERROR "unexpected: '${other}'")
+endif()
