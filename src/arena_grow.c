@@ -58,11 +58,7 @@ static bool attach_locked(struct hs_arena *arena, struct hs_region *region) HS_R
 
     if (!enter_map(region, bytes))
         return false;
-    region->next = arena->regions;
-    region->previous = NULL;
-    if (arena->regions != NULL)
-        arena->regions->previous = region;
-    arena->regions = region;
+    hs_region_link(&arena->regions, region);
     if (region->kind == HS_REGION_BREAK)
         arena->break_top = region;
     arena->region_count++;
@@ -97,12 +93,7 @@ void hs_arena_detach_region_locked(struct hs_arena *arena, struct hs_region *reg
         hs_region_overlay_remove(region);
     else
         hs_region_leave(region->base, bytes);
-    if (region->next != NULL)
-        region->next->previous = region->previous;
-    if (region->previous != NULL)
-        region->previous->next = region->next;
-    else
-        arena->regions = region->next;
+    hs_region_unlink(&arena->regions, region);
     if (arena->break_top == region)
         arena->break_top = highest_break_region_locked(arena);
     arena->region_count--;

@@ -43,29 +43,6 @@ static void write_tag(const struct hs_region *region)
     hs_block_set_state(tag, HS_STATE_LARGE);
 }
 
-static void push_locked(struct hs_large_set *set, struct hs_region **list, struct hs_region *region)
-    HS_REQUIRES(set->lock)
-{
-    hs_mutex_assert_held(&set->lock);
-    region->next = *list;
-    region->previous = NULL;
-    if (*list != NULL)
-        (*list)->previous = region;
-    *list = region;
-}
-
-static void remove_locked(struct hs_large_set *set, struct hs_region **list, struct hs_region *region)
-    HS_REQUIRES(set->lock)
-{
-    hs_mutex_assert_held(&set->lock);
-    if (region->next != NULL)
-        region->next->previous = region->previous;
-    if (region->previous != NULL)
-        region->previous->next = region->next;
-    else
-        *list = region->next;
-}
-
 /* An idle mapping that serves the request, off its list; or NULL. */
 static struct hs_region *take_idle(struct hs_large_set *set, size_t mapping_bytes, size_t alignment)
 {
@@ -76,7 +53,7 @@ static struct hs_region *take_idle(struct hs_large_set *set, size_t mapping_byte
         if (bytes_of(region) >= mapping_bytes && ((uintptr_t)hs_large_payload(region) & (alignment - 1)) == 0)
             break;
     if (region != NULL)
-        remove_locked(set, &set->idle, region);
+        hs_region_unlink(&set->idle, region);
     hs_mutex_unlock(&set->lock);
     return region;
 }
@@ -112,7 +89,7 @@ static void give_mapping_back(struct hs_large_set *set, struct hs_region *region
     if (!hs_os_purge(base, bytes))
         memset(base, 0, bytes);
     hs_mutex_lock(&set->lock);
-    push_locked(set, &set->idle, region);
+    hs_region_link(&set->idle, region);
     hs_mutex_unlock(&set->lock);
 }
 
@@ -136,7 +113,7 @@ void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment
         return NULL;
     }
     hs_mutex_lock(&set->lock);
-    push_locked(set, &set->head, region);
+    hs_region_link(&set->head, region);
     set->blocks++;
     set->bytes += bytes_of(region);
     set->allocations++;
@@ -149,7 +126,7 @@ void hs_large_release(struct hs_region *region)
     struct hs_large_set *set = region->set;
 
     hs_mutex_lock(&set->lock);
-    remove_locked(set, &set->head, region);
+    hs_region_unlink(&set->head, region);
     set->blocks--;
     set->bytes -= bytes_of(region);
     set->frees++;

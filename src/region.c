@@ -39,6 +39,25 @@ void hs_region_give(struct hs_region *region)
     hs_pool_give(&descriptors, region);
 }
 
+void hs_region_link(struct hs_region **list, struct hs_region *region)
+{
+    region->next = *list;
+    region->previous = NULL;
+    if (*list != NULL)
+        (*list)->previous = region;
+    *list = region;
+}
+
+void hs_region_unlink(struct hs_region **list, struct hs_region *region)
+{
+    if (region->next != NULL)
+        region->next->previous = region->previous;
+    if (region->previous != NULL)
+        region->previous->next = region->next;
+    else
+        *list = region->next;
+}
+
 /* UINT64_MAX where `address` is none that a process can have. */
 static uint64_t granule_of(const void *address)
 {

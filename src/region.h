@@ -70,6 +70,10 @@ struct hs_region {
 struct hs_region *hs_region_take(void);
 void hs_region_give(struct hs_region *region);
 
+/* The owner's list of its regions, under the owner's lock. */
+void hs_region_link(struct hs_region **list, struct hs_region *region);
+void hs_region_unlink(struct hs_region **list, struct hs_region *region);
+
 /* The region of the map that `address` may lie in, or NULL. Its bounds are the caller's to compare. */
 struct hs_region *hs_region_find(const void *address);
 

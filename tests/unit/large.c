@@ -1,0 +1,314 @@
+/*
+ * Blocks with a mapping of their own: when a request gets one, how it is resized, and what happens where the kernel
+ * refuses to unmap or to move.
+ */
+#include "support.h"
+
+#include "heap.h"
+#include "options.h"
+
+#define MEBIBYTE ((size_t)1 << 20)
+
+static bool is_large(const void *block)
+{
+    struct hs_region *region = hs_region_find(block);
+
+    return region != NULL && region->kind == HS_REGION_LARGE && hs_large_payload(region) == block;
+}
+
+/* ---- threshold and shape --------------------------------------------------------------------------------------- */
+
+static void threshold_decides(void **state)
+{
+    size_t threshold = heapster_get_mmap_threshold();
+    void *below = heapster_malloc(threshold - 1), *at = heapster_malloc(threshold);
+
+    (void)state;
+    assert_int_equal(threshold, HS_MMAP_THRESHOLD_DEFAULT);
+    assert_false(is_large(below));
+    assert_true(is_large(at));
+    heapster_free(below);
+    heapster_free(at);
+    heapster_set_mmap_threshold(8 * MEBIBYTE);
+    at = heapster_malloc(threshold);
+    assert_false(is_large(at));
+    heapster_free(at);
+    at = heapster_malloc(8 * MEBIBYTE);
+    assert_true(is_large(at));
+    heapster_free(at);
+    heapster_set_mmap_threshold(threshold);
+}
+
+static void threshold_has_a_least_value(void **state)
+{
+    (void)state;
+    heapster_set_mmap_threshold(1);
+    assert_int_equal(heapster_get_mmap_threshold(), HS_MMAP_THRESHOLD_LEAST);
+    heapster_set_mmap_threshold(HS_MMAP_THRESHOLD_DEFAULT);
+}
+
+static void what_no_arena_can_hold_is_always_large(void **state)
+{
+    void *block;
+
+    (void)state;
+    heapster_set_mmap_threshold(SIZE_MAX);
+    block = heapster_malloc(256 * MEBIBYTE);
+    assert_true(is_large(block));
+    heapster_free(block);
+    heapster_set_mmap_threshold(HS_MMAP_THRESHOLD_DEFAULT);
+}
+
+static void payload_is_whole_pages(void **state)
+{
+    size_t page = hs_os_page_bytes();
+
+    (void)state;
+    for (size_t bytes = 300000; bytes < 400000; bytes += 1111) {
+        char *block = heapster_malloc(bytes);
+
+        assert_int_equal((uintptr_t)block % page, 0);
+        assert_int_equal(heapster_usable_size(block), (bytes + page - 1) / page * page);
+        assert_true(is_zero(block, bytes));
+        memset(block, 1, heapster_usable_size(block));
+        heapster_free(block);
+    }
+    assert_sound();
+}
+
+static void alignments_up_to_a_gibibyte(void **state)
+{
+    (void)state;
+    for (size_t alignment = hs_os_page_bytes(); alignment <= (size_t)1 << 30; alignment *= 2) {
+        char *block = heapster_aligned_alloc(alignment, MEBIBYTE);
+
+        assert_non_null(block);
+        assert_int_equal((uintptr_t)block % alignment, 0);
+        block[0] = block[MEBIBYTE - 1] = 1;
+        assert_sound();
+        heapster_free(block);
+    }
+}
+
+static void set_counts_its_mappings(void **state)
+{
+    uint64_t blocks = hs_heap_large.blocks, bytes = hs_heap_large.bytes, frees = hs_heap_large.frees;
+    void *block = heapster_malloc(MEBIBYTE);
+
+    (void)state;
+    assert_int_equal(hs_heap_large.blocks, blocks + 1);
+    assert_int_equal(hs_heap_large.bytes, bytes + MEBIBYTE + hs_os_page_bytes());
+    heapster_free(block);
+    assert_int_equal(hs_heap_large.blocks, blocks);
+    assert_int_equal(hs_heap_large.bytes, bytes);
+    assert_int_equal(hs_heap_large.frees, frees + 1);
+}
+
+/* ---- resizing -------------------------------------------------------------------------------------------------- */
+
+static void growth_moves_pages_and_keeps_their_content(void **state)
+{
+    uint64_t remapped = os_calls_made(HS_OS_MREMAP);
+    char *block = heapster_malloc(MEBIBYTE);
+
+    (void)state;
+    fill_pattern(block, MEBIBYTE, 1);
+    for (size_t bytes = 2 * MEBIBYTE; bytes <= 64 * MEBIBYTE; bytes *= 2) {
+        block = heapster_realloc(block, bytes);
+        assert_non_null(block);
+        assert_true(is_large(block));
+        assert_true(heapster_usable_size(block) >= bytes);
+        block[bytes - 1] = 1;
+        assert_sound();
+    }
+    assert_true(os_calls_made(HS_OS_MREMAP) > remapped);
+    assert_true(holds_pattern(block, MEBIBYTE, 1));
+    heapster_free(block);
+    assert_sound();
+}
+
+static void shrinking_stays_in_place(void **state)
+{
+    char *block = heapster_malloc(16 * MEBIBYTE), *shrunk;
+
+    (void)state;
+    fill_pattern(block, MEBIBYTE, 2);
+    shrunk = heapster_realloc(block, MEBIBYTE);
+    assert_ptr_equal(shrunk, block);
+    assert_int_equal(heapster_usable_size(shrunk), MEBIBYTE);
+    assert_true(holds_pattern(shrunk, MEBIBYTE, 2));
+    assert_sound();
+    heapster_free(shrunk);
+}
+
+static void shrinking_far_moves_into_an_arena_and_back(void **state)
+{
+    char *block = heapster_malloc(MEBIBYTE);
+
+    (void)state;
+    fill_pattern(block, 1000, 3);
+    block = heapster_realloc(block, 1000);
+    assert_false(is_large(block));
+    assert_true(holds_pattern(block, 1000, 3));
+    block = heapster_realloc(block, 300 * MEBIBYTE);
+    assert_true(is_large(block));
+    assert_true(holds_pattern(block, 1000, 3));
+    heapster_free(block);
+    assert_sound();
+}
+
+/* ---- a kernel that refuses ------------------------------------------------------------------------------------- */
+
+static void mapping_that_stays_is_used_again(void **state)
+{
+    char *block = heapster_malloc(MEBIBYTE), *again;
+    uint64_t mapped;
+
+    (void)state;
+    memset(block, 0xEE, MEBIBYTE);
+    fail_os_calls(1U << HS_OS_MUNMAP);
+    heapster_free(block);
+    fail_os_calls(0);
+    assert_non_null(hs_heap_large.idle);
+    assert_sound();
+    mapped = os_calls_made(HS_OS_MMAP);
+    again = heapster_calloc(1, MEBIBYTE - 8192);
+    assert_ptr_equal(again, block);
+    assert_int_equal(os_calls_made(HS_OS_MMAP), mapped);
+    assert_null(hs_heap_large.idle);
+    assert_true(is_zero(again, MEBIBYTE));
+    assert_sound();
+    heapster_free(again);
+}
+
+/* Neither unmapped nor purged: emptied by hand. */
+static void mapping_that_cannot_be_purged_is_zeroed(void **state)
+{
+    char *block = heapster_malloc(MEBIBYTE), *again;
+
+    (void)state;
+    memset(block, 0xEE, MEBIBYTE);
+    fail_os_calls(1U << HS_OS_MUNMAP | 1U << HS_OS_MADVISE);
+    heapster_free(block);
+    fail_os_calls(0);
+    again = heapster_calloc(1, MEBIBYTE);
+    assert_ptr_equal(again, block);
+    assert_true(is_zero(again, MEBIBYTE));
+    heapster_free(again);
+    assert_sound();
+}
+
+static void idle_mapping_that_does_not_fit_is_left(void **state)
+{
+    char *block = heapster_malloc(MEBIBYTE), *larger, *aligned;
+
+    (void)state;
+    fail_os_calls(1U << HS_OS_MUNMAP);
+    heapster_free(block);
+    fail_os_calls(0);
+    larger = heapster_malloc(2 * MEBIBYTE);
+    assert_ptr_not_equal(larger, block);
+    aligned = heapster_aligned_alloc((size_t)1 << 30, 65536);
+    assert_int_equal((uintptr_t)aligned % ((size_t)1 << 30), 0);
+    heapster_free(larger);
+    heapster_free(aligned);
+    block = heapster_malloc(MEBIBYTE);
+    heapster_free(block);
+    assert_sound();
+}
+
+static void growth_without_mremap_copies(void **state)
+{
+    char *block = heapster_malloc(MEBIBYTE), *grown;
+
+    (void)state;
+    fill_pattern(block, MEBIBYTE, 4);
+    fail_os_calls(1U << HS_OS_MREMAP);
+    grown = heapster_realloc(block, 4 * MEBIBYTE);
+    fail_os_calls(0);
+    assert_non_null(grown);
+    assert_true(is_large(grown));
+    assert_true(holds_pattern(grown, MEBIBYTE, 4));
+    assert_sound();
+    heapster_free(grown);
+}
+
+static void shrinking_without_mremap_keeps_the_mapping(void **state)
+{
+    char *block = heapster_malloc(4 * MEBIBYTE), *shrunk;
+
+    (void)state;
+    fill_pattern(block, MEBIBYTE, 5);
+    fail_os_calls(1U << HS_OS_MREMAP);
+    shrunk = heapster_realloc(block, MEBIBYTE);
+    fail_os_calls(0);
+    assert_ptr_equal(shrunk, block);
+    assert_true(holds_pattern(shrunk, MEBIBYTE, 5));
+    assert_sound();
+    heapster_free_sized(shrunk, MEBIBYTE);
+    assert_sound();
+}
+
+static void growth_without_memory_changes_nothing(void **state)
+{
+    char *block = heapster_malloc(MEBIBYTE), *grown;
+    int error;
+
+    (void)state;
+    fill_pattern(block, MEBIBYTE, 6);
+    fail_os_calls(~0U);
+    errno = 0;
+    grown = heapster_realloc(block, 512 * MEBIBYTE);
+    error = errno;
+    fail_os_calls(0);
+    assert_null(grown);
+    assert_int_equal(error, ENOMEM);
+    assert_true(is_large(block));
+    assert_true(holds_pattern(block, MEBIBYTE, 6));
+    assert_sound();
+    heapster_free(block);
+}
+
+/* Where no mapping is to be had, an arena that has room serves a request above the threshold. */
+static void arena_serves_where_no_mapping_is_to_be_had(void **state)
+{
+    char *block, *room;
+
+    (void)state;
+    heapster_set_mmap_threshold(8 * MEBIBYTE);
+    room = heapster_malloc(4 * MEBIBYTE);
+    assert_false(is_large(room));
+    heapster_set_mmap_threshold(HS_MMAP_THRESHOLD_DEFAULT);
+    heapster_free(room);
+    fail_os_calls(~0U);
+    block = heapster_malloc(MEBIBYTE);
+    fail_os_calls(0);
+    assert_non_null(block);
+    assert_false(is_large(block));
+    heapster_free(block);
+    assert_sound();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threshold_decides),
+        cmocka_unit_test(threshold_has_a_least_value),
+        cmocka_unit_test(what_no_arena_can_hold_is_always_large),
+        cmocka_unit_test(payload_is_whole_pages),
+        cmocka_unit_test(alignments_up_to_a_gibibyte),
+        cmocka_unit_test(set_counts_its_mappings),
+        cmocka_unit_test(growth_moves_pages_and_keeps_their_content),
+        cmocka_unit_test(shrinking_stays_in_place),
+        cmocka_unit_test(shrinking_far_moves_into_an_arena_and_back),
+        cmocka_unit_test(mapping_that_stays_is_used_again),
+        cmocka_unit_test(mapping_that_cannot_be_purged_is_zeroed),
+        cmocka_unit_test(idle_mapping_that_does_not_fit_is_left),
+        cmocka_unit_test(growth_without_mremap_copies),
+        cmocka_unit_test(shrinking_without_mremap_keeps_the_mapping),
+        cmocka_unit_test(growth_without_memory_changes_nothing),
+        cmocka_unit_test(arena_serves_where_no_mapping_is_to_be_had),
+    };
+
+    return run_named(tests, COUNT_OF(tests), argc, argv);
+}

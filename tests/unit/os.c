@@ -1,0 +1,312 @@
+/*
+ * The calls that reach the operating system: what they return, that tests can make each fail, and that errno stays.
+ * Tests that move the break run in a child: a foreign sbrk changes what the process may do from then on.
+ */
+#include "support.h"
+
+#include <unistd.h>
+
+enum { MARK = 4711 };
+
+/* ---- the break ------------------------------------------------------------------------------------------------- */
+
+static void raise_and_lower(void *context)
+{
+    struct hs_span first = hs_os_break_raise(HS_GRANULE_BYTES), second;
+    char *top;
+
+    (void)context;
+    REQUIRE(first.base != NULL && first.bytes >= HS_GRANULE_BYTES);
+    REQUIRE((uintptr_t)first.base % HS_GRANULE_BYTES == 0 && first.bytes % HS_GRANULE_BYTES == 0);
+    second = hs_os_break_raise(3 * HS_GRANULE_BYTES);
+    REQUIRE(second.base == first.base + first.bytes && second.bytes == 3 * HS_GRANULE_BYTES);
+    top = second.base + second.bytes;
+    REQUIRE(hs_os_break_is_at(top) && !hs_os_break_is_at(second.base));
+    memset(first.base, 1, first.bytes + second.bytes);
+    REQUIRE(hs_os_break_lower(top, 2 * HS_GRANULE_BYTES));
+    REQUIRE(sbrk(0) == top - 2 * HS_GRANULE_BYTES);
+    REQUIRE(hs_os_break_is_at(top - 2 * HS_GRANULE_BYTES));
+    REQUIRE(hs_os_break_raise(HS_GRANULE_BYTES).base == top - 2 * HS_GRANULE_BYTES);
+}
+
+static void break_is_raised_and_lowered(void **state)
+{
+    (void)state;
+    run_child_quietly(raise_and_lower, NULL);
+}
+
+static void foreign_sbrk_between(void *context)
+{
+    struct hs_span first = hs_os_break_raise(HS_GRANULE_BYTES), second;
+    char *foreign = sbrk(100);
+
+    (void)context;
+    REQUIRE(foreign == first.base + first.bytes);
+    REQUIRE(!hs_os_break_is_at(first.base + first.bytes));
+    REQUIRE(!hs_os_break_lower(first.base + first.bytes, HS_GRANULE_BYTES));
+    memset(foreign, 'F', 100);
+    second = hs_os_break_raise(2 * HS_GRANULE_BYTES);
+    REQUIRE(second.base >= foreign + 100 && second.bytes >= 2 * HS_GRANULE_BYTES);
+    REQUIRE((uintptr_t)second.base % HS_GRANULE_BYTES == 0 && second.bytes % HS_GRANULE_BYTES == 0);
+    memset(second.base, 1, second.bytes);
+    for (int i = 0; i < 100; i++)
+        REQUIRE(foreign[i] == 'F');
+    /* Never again: what lies below may be somebody else's. */
+    REQUIRE(!hs_os_break_lower(second.base + second.bytes, HS_GRANULE_BYTES));
+}
+
+static void foreign_sbrk_is_noticed(void **state)
+{
+    (void)state;
+    run_child_quietly(foreign_sbrk_between, NULL);
+}
+
+static void foreign_lowering(void *context)
+{
+    struct hs_span first = hs_os_break_raise(4 * HS_GRANULE_BYTES), second;
+
+    (void)context;
+    REQUIRE(sbrk(-(intptr_t)HS_GRANULE_BYTES) != (void *)-1);
+    REQUIRE(!hs_os_break_lower(first.base + first.bytes, HS_GRANULE_BYTES));
+    second = hs_os_break_raise(HS_GRANULE_BYTES);
+    REQUIRE(second.base == NULL || (uintptr_t)second.base % HS_GRANULE_BYTES == 0);
+}
+
+static void foreign_lowering_is_noticed(void **state)
+{
+    (void)state;
+    run_child_quietly(foreign_lowering, NULL);
+}
+
+static void break_beyond_all_memory(void *context)
+{
+    char *before = sbrk(0);
+
+    (void)context;
+    REQUIRE(hs_os_break_raise((size_t)INTPTR_MAX & ~(HS_GRANULE_BYTES - 1)).base == NULL);
+    REQUIRE(hs_os_break_raise(SIZE_MAX & ~(HS_GRANULE_BYTES - 1)).base == NULL);
+    REQUIRE(sbrk(0) == before);
+    REQUIRE(hs_os_break_raise(HS_GRANULE_BYTES).base != NULL);
+}
+
+static void break_that_cannot_be_raised_stays(void **state)
+{
+    (void)state;
+    run_child_quietly(break_beyond_all_memory, NULL);
+}
+
+/* ---- mappings -------------------------------------------------------------------------------------------------- */
+
+static void mappings_are_aligned_behind_the_offset(void **state)
+{
+    size_t page = hs_os_page_bytes();
+
+    (void)state;
+    for (size_t alignment = page; alignment <= (size_t)1 << 30; alignment *= 2) {
+        for (size_t offset = 0; offset <= page; offset += page) {
+            size_t bytes = 3 * page;
+            char *base = hs_os_map_aligned(bytes, alignment, offset);
+
+            assert_non_null(base);
+            if (alignment > page || offset == 0)
+                assert_int_equal(((uintptr_t)base + offset) % alignment, 0);
+            assert_true(is_zero(base, bytes));
+            memset(base, 0xAA, bytes);
+            assert_true(hs_os_unmap(base, bytes));
+        }
+    }
+}
+
+static void ends_of_an_aligned_mapping_go_back(void **state)
+{
+    size_t page = hs_os_page_bytes(), alignment = (size_t)1 << 24;
+    uint64_t unmapped = os_calls_made(HS_OS_MUNMAP);
+    char *base = hs_os_map_aligned(page, alignment, 0);
+
+    (void)state;
+    assert_non_null(base);
+    assert_true(os_calls_made(HS_OS_MUNMAP) > unmapped);
+    assert_int_equal((uintptr_t)base % alignment, 0);
+    memset(base, 1, page);
+    assert_true(hs_os_unmap(base, page));
+}
+
+static void absurd_mappings_fail(void **state)
+{
+    void *aligned = hs_os_map_aligned((size_t)PTRDIFF_MAX, (size_t)1 << 30, 0);
+
+    (void)state;
+    assert_null(aligned);
+    assert_null(hs_os_map((size_t)1 << 62));
+    assert_null(hs_os_map_aligned((size_t)1 << 62, (size_t)1 << 30, 0));
+}
+
+static void remap_keeps_the_content(void **state)
+{
+    size_t page = hs_os_page_bytes();
+    char *base = hs_os_map(4 * page), *moved;
+
+    (void)state;
+    fill_pattern(base, 4 * page, 1);
+    moved = hs_os_remap(base, 4 * page, 64 * page, true);
+    assert_non_null(moved);
+    assert_true(holds_pattern(moved, 4 * page, 1));
+    assert_true(is_zero(moved + 4 * page, 60 * page));
+    assert_ptr_equal(hs_os_remap(moved, 64 * page, page, false), moved);
+    assert_true(holds_pattern(moved, page, 1));
+    assert_true(hs_os_unmap(moved, page));
+}
+
+static void purged_pages_read_as_zero(void **state)
+{
+    size_t page = hs_os_page_bytes();
+    char *base = hs_os_map(3 * page);
+    uint64_t purged = hs_load_relaxed(&hs_os_purged_bytes);
+
+    (void)state;
+    memset(base, 1, 3 * page);
+    assert_true(hs_os_purge(base + page, page));
+    assert_int_equal(hs_load_relaxed(&hs_os_purged_bytes), purged + page);
+    assert_int_equal(base[page - 1], 1);
+    assert_true(is_zero(base + page, page));
+    assert_int_equal(base[2 * page], 1);
+    assert_true(hs_os_unmap(base, 3 * page));
+}
+
+/* ---- faults and errno ------------------------------------------------------------------------------------------ */
+
+struct calls {
+    bool all_failed, errno_kept;
+    uint64_t made[HS_OS_CALL_KINDS];
+};
+
+/* Each function once, without an assertion: those allocate. */
+static struct calls make_every_call(char *mapping, size_t page)
+{
+    struct calls calls = {true, true, {0}};
+
+    errno = MARK;
+    calls.all_failed &= hs_os_break_raise(HS_GRANULE_BYTES).base == NULL;
+    calls.all_failed &= hs_os_map(page) == NULL && hs_os_map_aligned(page, (size_t)1 << 20, 0) == NULL;
+    calls.all_failed &= !hs_os_unmap(mapping, page);
+    calls.all_failed &= hs_os_remap(mapping, page, 2 * page, true) == NULL;
+    calls.all_failed &= !hs_os_purge(mapping, page);
+    calls.errno_kept = errno == MARK;
+    return calls;
+}
+
+static void every_call_can_be_made_to_fail(void **state)
+{
+    size_t page = hs_os_page_bytes();
+    char *mapping = hs_os_map(page);
+    uint64_t before[HS_OS_CALL_KINDS];
+    struct calls calls;
+
+    (void)state;
+    memset(mapping, 7, page);
+    for (unsigned kind = 0; kind < HS_OS_CALL_KINDS; kind++)
+        before[kind] = os_calls_made((enum hs_os_call)kind);
+    fail_os_calls(~0U);
+    calls = make_every_call(mapping, page);
+    for (unsigned kind = 0; kind < HS_OS_CALL_KINDS; kind++)
+        calls.made[kind] = os_calls_made((enum hs_os_call)kind) - before[kind];
+    fail_os_calls(0);
+    assert_true(calls.all_failed);
+    assert_true(calls.errno_kept);
+    for (unsigned kind = 0; kind < HS_OS_CALL_KINDS; kind++)
+        assert_int_equal(calls.made[kind], kind == HS_OS_MMAP ? 2 : 1);
+    assert_int_equal(mapping[page - 1], 7);
+    assert_true(hs_os_unmap(mapping, page));
+}
+
+/* Where the kernel itself refuses, errno stays, too. */
+static void errno_is_kept(void **state)
+{
+    size_t page = hs_os_page_bytes();
+    char *mapping = hs_os_map(page);
+
+    (void)state;
+    errno = MARK;
+    (void)hs_os_map((size_t)1 << 62);
+    (void)hs_os_unmap(mapping + 1, page);
+    (void)hs_os_remap(mapping, page, (size_t)1 << 62, true);
+    (void)hs_os_purge(mapping + 1, page);
+    (void)hs_os_break_raise((size_t)1 << 62);
+    (void)hs_os_break_is_at(mapping);
+    (void)hs_os_break_lower(mapping, page);
+    (void)hs_os_cpu_count();
+    (void)hs_os_entropy();
+    (void)hs_os_now_ms();
+    (void)hs_os_is_privileged();
+    (void)hs_os_write(-1, "x", 1);
+    hs_os_yield();
+    assert_int_equal(errno, MARK);
+    assert_true(hs_os_unmap(mapping, page));
+}
+
+/* ---- the rest -------------------------------------------------------------------------------------------------- */
+
+static void page_and_processors(void **state)
+{
+    (void)state;
+    assert_int_equal(hs_os_page_bytes(), sysconf(_SC_PAGESIZE));
+    assert_true(hs_os_cpu_count() >= 1);
+    assert_true((long)hs_os_cpu_count() <= sysconf(_SC_NPROCESSORS_CONF));
+}
+
+static void entropy_differs(void **state)
+{
+    (void)state;
+    assert_true(hs_os_entropy() != hs_os_entropy());
+}
+
+static void clock_never_goes_back(void **state)
+{
+    uint64_t before = hs_os_now_ms();
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t now = hs_os_now_ms();
+
+        assert_true(now >= before);
+        before = now;
+    }
+}
+
+static void write_goes_out_whole(void **state)
+{
+    int ends[2];
+    char text[8] = "";
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(hs_os_write(ends[1], "heap", 4), 0);
+    assert_int_equal(read(ends[0], text, sizeof text), 4);
+    assert_string_equal(text, "heap");
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    assert_int_equal(hs_os_write(ends[1], "heap", 4), EBADF);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(break_is_raised_and_lowered),
+        cmocka_unit_test(foreign_sbrk_is_noticed),
+        cmocka_unit_test(foreign_lowering_is_noticed),
+        cmocka_unit_test(break_that_cannot_be_raised_stays),
+        cmocka_unit_test(mappings_are_aligned_behind_the_offset),
+        cmocka_unit_test(ends_of_an_aligned_mapping_go_back),
+        cmocka_unit_test(absurd_mappings_fail),
+        cmocka_unit_test(remap_keeps_the_content),
+        cmocka_unit_test(purged_pages_read_as_zero),
+        cmocka_unit_test(every_call_can_be_made_to_fail),
+        cmocka_unit_test(errno_is_kept),
+        cmocka_unit_test(page_and_processors),
+        cmocka_unit_test(entropy_differs),
+        cmocka_unit_test(clock_never_goes_back),
+        cmocka_unit_test(write_goes_out_whole),
+    };
+
+    return run_named(tests, COUNT_OF(tests), argc, argv);
+}
