@@ -169,9 +169,9 @@ HEAPSTER_API size_t heapster_check(enum heapster_check_mode mode, heapster_repor
 /* ---- first-class arenas ------------------------------------------------------------------------------------- */
 
 /* Where an arena's memory comes from. The functions run under the arena's lock: they must not call any function of
- * the malloc family on this arena, nor on the arena that serves them. */
+ * the malloc family, under whichever name. Memory of this heap may be handed out if it was allocated before. */
 struct heapster_os_hooks {
-    /* `bytes` of zeroed or unspecified memory aligned to 64 KiB, or NULL. `bytes` is a multiple of 64 KiB. */
+    /* `bytes` of memory of any content, aligned to 16 bytes, or NULL. `bytes` is a multiple of 64 KiB. */
     void *(*map)(size_t bytes, void *context);
     /* Takes back what one call of map returned. Never called for a part of it. */
     void (*unmap)(void *base, size_t bytes, void *context);
@@ -181,7 +181,7 @@ struct heapster_os_hooks {
 struct heapster_arena_config {
     enum heapster_strategy strategy;
     void *buffer;                          /* the only memory of the arena, or NULL; never purged */
-    size_t buffer_bytes;                   /* less than 256 MiB; at least 128 */
+    size_t buffer_bytes;                   /* 128 to 256 MiB - 64 KiB */
     const struct heapster_os_hooks *hooks; /* copied; or NULL for mmap and munmap; ignored with a buffer */
 };
 

@@ -157,10 +157,11 @@ uint64_t hs_arena_claims_in_flight(const struct hs_arena *arena)
     return sum.claimed - sum.settled;
 }
 
+/* Asks what a search asks, so that a search finds what this one found. */
 static bool any_list_fits(struct hs_arena *arena, size_t block_bytes) HS_NO_ANALYSIS
 {
     for (unsigned k = hs_freelist_index(block_bytes); k < HS_LISTS; k++)
-        if (hs_freelist_fits_locked(&arena->lists[k], block_bytes))
+        if (hs_freelist_find_locked(&arena->lists[k], block_bytes, false) != NULL)
             return true;
     return false;
 }
@@ -233,7 +234,9 @@ bool hs_arena_release(struct hs_arena *arena, struct hs_block *block)
     size_t published_bytes;
 
     let_it_drain(arena);
-    hs_block_set_state(block, HS_STATE_BUSY);
+    hs_block_set_state(block, HS_STATE_FREEING);
+    if (hs_arena_has_age(block))
+        hs_arena_set_age(block, (struct hs_age){false, hs_os_now_ms()});
     (void)hs_arena_publish(arena, block, settlement, &published_bytes);
     if (published_bytes < HS_PURGE_BYTES_LEAST)
         return false;
@@ -248,11 +251,14 @@ static void shrink(struct hs_arena *arena, struct hs_block *block, size_t block_
 {
     size_t tail_bytes = hs_block_bytes(block) - block_bytes;
     struct hs_freelist *list = &arena->lists[hs_freelist_index(tail_bytes)];
-    struct hs_pieces pieces = {.tail = hs_block_at(block, block_bytes)};
+    struct hs_pieces pieces = {.tail = hs_block_at(block, block_bytes), .claims = 1};
 
     hs_mutex_lock(&list->lock);
     hs_arena_make_block(arena, pieces.tail, tail_bytes);
+    if (hs_arena_has_age(pieces.tail))
+        hs_arena_set_age(pieces.tail, (struct hs_age){false, hs_os_now_ms()});
     hs_block_set_bytes(block, block_bytes, arena->number);
+    list->account.claimed++;
     list->account.used_bytes -= tail_bytes;
     list->account.splits++;
     hs_mutex_unlock(&list->lock);
@@ -275,11 +281,14 @@ static bool grow_in_place(struct hs_arena *arena, struct hs_block *block, size_t
     hs_mutex_lock(&list->lock);
     if (hs_block_state(right) == hint && hs_freelist_plausible(list, (struct hs_free_block *)right) &&
         old_bytes + hs_block_bytes(right) >= block_bytes && hs_arena_take_off_locked(arena, list, right)) {
+        struct hs_age age = hs_arena_age(right);
+
         bytes = old_bytes + hs_block_bytes(right);
         hs_block_set_state(right, HS_STATE_DEAD);
         if (bytes - block_bytes >= HS_BLOCK_BYTES_LEAST) {
             pieces.tail = hs_block_at(block, block_bytes);
             hs_arena_make_block(arena, pieces.tail, bytes - block_bytes);
+            hs_arena_set_age(pieces.tail, age);
             bytes = block_bytes;
             list->account.splits++;
         } else {
@@ -369,7 +378,7 @@ static void sweep_region(struct hs_arena *arena, struct hs_region *region)
     while (block < end && hs_block_is_intact(block)) {
         size_t bytes = hs_block_bytes(block);
 
-        if (hs_block_state(block) == HS_STATE_BUSY) {
+        if (hs_block_state(block) == HS_STATE_BUSY || hs_block_state(block) == HS_STATE_FREEING) {
             struct hs_settlement nothing = {0};
 
             block = hs_arena_publish(arena, block, nothing, &bytes);
@@ -407,6 +416,10 @@ static void recount(struct hs_arena *arena) HS_NO_ANALYSIS
 void hs_arena_restart_in_child(struct hs_arena *arena) HS_NO_ANALYSIS
 {
     hs_store_relaxed(&arena->draining, false);
+    /* Nothing is BUSY where no claim is in flight, and most children are not to pay for reading every tag. What was
+     * FREEING then stays so: a free that had not begun when the process was copied. */
+    if (hs_arena_claims_in_flight(arena) == 0)
+        return;
     for (struct hs_region *region = arena->regions; region != NULL; region = region->next)
         sweep_region(arena, region);
     recount(arena);

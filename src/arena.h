@@ -25,9 +25,9 @@
  * Invariants (numbers as in the checker; B1 to B7 in block.h, F1 to F6 in freelist.h)
  *   A1  Bit k of `nonempty` says whether list k has a block (while its lock is held).
  *   A2  Every region of the arena leads back to it, and region_count and region_bytes add up.
- *   A3  At rest: no block is BUSY.
+ *   A3  At rest: no block is BUSY. At any time: no block is BUSY without the arena's lock held or a claim in flight.
  *   A4  At rest: claimed and settled are equal over all shares: nothing is in flight.
- *   A5  At rest: used_bytes over all shares is the sum of the sizes of the blocks that are USED or CACHED, and
+ *   A5  At rest: used_bytes over all shares is the sum of the sizes of the blocks that are USED, CACHED or FREEING, and
  *       allocations less frees their number.
  *
  * Fields                               written under              read
@@ -121,8 +121,8 @@ void hs_arena_return_regions(struct hs_arena *arena);
 void hs_arena_lock_all(struct hs_arena *arena);
 void hs_arena_unlock_all(struct hs_arena *arena);
 
-/* In the child of a fork, before any other call: blocks that were in flight in vanished threads are published, and the
- * account is made anew. */
+/* In the child of a fork, before any other call: where claims were in flight in vanished threads, their blocks are
+ * published, and the account is made anew. */
 void hs_arena_restart_in_child(struct hs_arena *arena);
 
 /* Claims what threads have in flight: 0 where nothing is. The caller holds all locks of the arena. */

@@ -256,6 +256,10 @@ struct hs_pieces hs_arena_grow_locked(struct hs_arena *arena, const struct hs_re
             block = more_from_mapping_locked(arena, request->search_bytes);
         if (block == NULL)
             return pieces;
+        /* What the OS gave counts as claimed like what a list gave, until it is published or handed out. */
+        hs_arena_set_age(block, (struct hs_age){true, 0});
+        arena->account.claimed++;
+        claims++;
         block = hs_arena_claim_left(arena, block, &claims);
         if (hs_block_bytes(block) >= request->search_bytes) {
             pieces = hs_arena_cut(arena, block, request, &arena->account);
@@ -279,8 +283,10 @@ bool hs_arena_adopt_buffer(struct hs_arena *arena, void *base, size_t bytes)
     bytes = (bytes - skipped) & ~(HS_ALIGNMENT - 1);
     hs_mutex_lock(&arena->lock);
     block = add_region_locked(arena, (char *)base + skipped, bytes, HS_REGION_BUFFER);
-    if (block != NULL)
+    if (block != NULL) {
+        hs_arena_set_age(block, (struct hs_age){true, 0});
         hs_arena_publish_block(arena, block, 0);
+    }
     hs_mutex_unlock(&arena->lock);
     return block != NULL;
 }

@@ -9,10 +9,49 @@ void hs_arena_make_block(struct hs_arena *arena, struct hs_block *block, size_t 
     hs_block_set_left(block, 0);
 }
 
-/* `right` becomes part of `left`; the caller owns both and a lock of the boundary rule is held. */
+struct hs_age hs_arena_age(const struct hs_block *block)
+{
+    const struct hs_free_block *node = (const struct hs_free_block *)block;
+
+    if (!hs_arena_has_age(block))
+        return (struct hs_age){false, hs_os_now_ms()};
+    return (struct hs_age){node->purged != 0, node->dirty_since_ms};
+}
+
+void hs_arena_set_age(struct hs_block *block, struct hs_age age)
+{
+    struct hs_free_block *node = (struct hs_free_block *)block;
+
+    if (!hs_arena_has_age(block))
+        return;
+    node->purged = age.purged;
+    node->dirty_since_ms = age.dirty_since_ms;
+}
+
+/* The age of two blocks that become one: that of the longer one. Where only that one's pages were given back, the
+ * shorter one has just made the whole dirty. */
+static struct hs_age age_of_both(const struct hs_block *longer, const struct hs_block *shorter)
+{
+    struct hs_age age = hs_arena_age(longer);
+
+    if (age.purged && !hs_arena_age(shorter).purged)
+        return (struct hs_age){false, hs_os_now_ms()};
+    return age;
+}
+
+/* `right` becomes part of `left`, which is BUSY from here on; the caller owns both and a lock of the boundary rule is
+ * held. */
 static void merge(struct hs_arena *arena, struct hs_block *left, struct hs_block *right)
 {
-    hs_block_set_bytes(left, hs_block_bytes(left) + hs_block_bytes(right), arena->number);
+    size_t left_bytes = hs_block_bytes(left), right_bytes = hs_block_bytes(right);
+    bool has_age = left_bytes + right_bytes >= HS_PURGE_BYTES_LEAST;
+    struct hs_age age = {false, 0};
+
+    if (has_age)
+        age = left_bytes >= right_bytes ? age_of_both(left, right) : age_of_both(right, left);
+    hs_block_set_bytes(left, left_bytes + right_bytes, arena->number);
+    hs_arena_set_age(left, age);
+    hs_block_set_state(left, HS_STATE_BUSY);
     hs_block_set_state(right, HS_STATE_DEAD);
 }
 
@@ -116,8 +155,8 @@ struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *bl
 /* What may stand right of a block that is ours: another block, or the end. */
 static bool is_neighbour_state(uint8_t state)
 {
-    return hs_state_is_free(state) || state == HS_STATE_USED || state == HS_STATE_BUSY || state == HS_STATE_END ||
-           state == HS_STATE_CACHED;
+    return hs_state_is_free(state) || state == HS_STATE_USED || state == HS_STATE_FREEING || state == HS_STATE_BUSY ||
+           state == HS_STATE_END || state == HS_STATE_CACHED;
 }
 
 struct hs_block *hs_arena_claim_right(struct hs_arena *arena, struct hs_block *block, uint64_t *claims)
@@ -148,28 +187,27 @@ static void place_locked(struct hs_arena *arena, struct hs_freelist *list, struc
     HS_REQUIRES(list->lock)
 {
     struct hs_block *right = hs_block_right(block);
-    struct hs_free_block *node = (struct hs_free_block *)block;
-    size_t bytes = hs_block_bytes(block);
+    bool was_empty = list->head == NULL;
 
     hs_mutex_assert_held(&list->lock);
-    *hs_block_footer_before(right) = bytes;
-    if (bytes >= HS_RANGE_BYTES_LEAST)
-        node->purged = 0;
-    if (bytes >= HS_PURGE_BYTES_LEAST)
-        node->dirty_since_ms = hs_os_now_ms();
+    *hs_block_footer_before(right) = hs_block_bytes(block);
+    if (list->index >= HS_EXACT_LISTS && !hs_arena_has_age(block))
+        ((struct hs_free_block *)block)->purged = 0;
     hs_block_set_state(block, (uint8_t)(HS_STATE_FREE + list->index));
     hs_block_set_left(right, (uint8_t)(1 + list->index));
     hs_freelist_link_locked(list, block);
-    if (list->blocks == 1)
+    if (was_empty)
         (void)hs_or_relaxed(&arena->nonempty, UINT64_C(1) << list->index); /* relaxed: a hint, A1 */
 }
 
-/* Takes back what place_locked did. */
-static void withdraw_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
+/* Takes back what place_locked did: claims the block it published. */
+static void withdraw_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block, uint64_t *claims)
     HS_REQUIRES(list->lock)
 {
     hs_mutex_assert_held(&list->lock);
     (void)hs_arena_take_off_locked(arena, list, block);
+    list->account.claimed++;
+    ++*claims;
     /* Also where the list was damaged: the block is ours while we hold the lock. */
     hs_block_set_state(block, HS_STATE_BUSY);
     hs_block_set_left(hs_block_right(block), 0);
@@ -181,7 +219,7 @@ static struct hs_block *merge_left_locked(struct hs_arena *arena, struct hs_free
 {
     struct hs_block *left;
 
-    withdraw_locked(arena, list, block);
+    withdraw_locked(arena, list, block, claims);
     left = take_left_locked(arena, other, block);
     if (left == NULL)
         return block;
@@ -196,7 +234,7 @@ static struct hs_block *merge_right_locked(struct hs_arena *arena, struct hs_fre
 {
     struct hs_block *right = hs_block_right(block);
 
-    withdraw_locked(arena, list, block);
+    withdraw_locked(arena, list, block, claims);
     if (take_right_locked(arena, other, right)) {
         merge(arena, block, right);
         ++*claims;
@@ -224,7 +262,7 @@ static bool stays_locked(struct hs_arena *arena, struct hs_freelist *list, struc
         if (other == NULL)
             return true;
         if (index < list->index) {
-            withdraw_locked(arena, list, *block);
+            withdraw_locked(arena, list, *block, claims);
             list->account.retreats++;
             return false;
         }
@@ -304,6 +342,10 @@ struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, co
     struct hs_pieces pieces = {NULL, block, NULL, 0};
     size_t bytes = hs_block_bytes(block);
     size_t gap = alignment_gap(block, request->alignment);
+    struct hs_age age = {false, 0};
+
+    if (hs_arena_has_age(block))
+        age = hs_arena_age(block);
 
     if (gap != 0) {
         pieces.front = block;
@@ -316,6 +358,7 @@ struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, co
     if (bytes - request->block_bytes >= HS_BLOCK_BYTES_LEAST) {
         pieces.tail = hs_block_at(pieces.block, request->block_bytes);
         hs_arena_make_block(arena, pieces.tail, bytes - request->block_bytes);
+        hs_arena_set_age(pieces.tail, age);
         bytes = request->block_bytes;
         hs_block_set_bytes(pieces.block, bytes, arena->number);
         account->splits++;

@@ -26,7 +26,8 @@ struct hs_request {
     size_t search_bytes; /* block_bytes, and what alignment may cost */
 };
 
-/* A claimed block, cut: `block` is USED, the others, if any, BUSY and to be published. */
+/* A claimed block, cut: `block` is USED, the others, if any, BUSY and to be published. While they are, a claim is in
+ * flight: outside the arena's lock nothing is BUSY without one, and fork's child looks for them only where one is. */
 struct hs_pieces {
     struct hs_block *front, *block, *tail;
     uint64_t claims;
@@ -50,6 +51,25 @@ void hs_arena_publish_pieces(struct hs_arena *arena, const struct hs_pieces *pie
 /* Cuts a BUSY block of at least search_bytes to what the request needs. `account` is that of the lock held. */
 struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, const struct hs_request *request,
                               struct hs_account *account);
+
+/* How long the pages of a free block lie unused. A BUSY block of HS_PURGE_BYTES_LEAST and more carries it where a free
+ * one does (freelist.h), from the moment it is claimed or given back: what is cut from it or merged with it inherits
+ * it, so that a small allocation from an old block does not make the rest of it young. */
+static inline bool hs_arena_has_age(const struct hs_block *block)
+{
+    return hs_block_bytes(block) >= HS_PURGE_BYTES_LEAST;
+}
+
+struct hs_age {
+    bool purged; /* its pages were given back, or never touched */
+    uint64_t dirty_since_ms;
+};
+
+/* Of a block too short to have one: dirty, as of now. */
+struct hs_age hs_arena_age(const struct hs_block *block);
+
+/* Does nothing for a block too short to have one. */
+void hs_arena_set_age(struct hs_block *block, struct hs_age age);
 
 /* Writes the tag of a new BUSY block whose left neighbour is not free. A lock of the boundary rule is held. */
 void hs_arena_make_block(struct hs_arena *arena, struct hs_block *block, size_t block_bytes);

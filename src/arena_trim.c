@@ -137,7 +137,9 @@ static bool lower_top_locked(struct hs_arena *arena, struct hs_region *top, stru
     move_end_locked(arena, top, block, cut_bytes);
     if (hs_os_break_lower(end, cut_bytes))
         return true;
-    hs_arena_publish_block(arena, hs_arena_extend_region_locked(arena, top, cut_bytes), 0);
+    block = hs_arena_extend_region_locked(arena, top, cut_bytes);
+    hs_arena_set_age(block, (struct hs_age){false, hs_os_now_ms()});
+    hs_arena_publish_block(arena, block, 0);
     return false;
 }
 
@@ -238,6 +240,17 @@ void hs_arena_decay(struct hs_arena *arena, uint64_t now_ms)
     hs_mutex_unlock(&arena->lock);
 }
 
+/* The memory goes back to its owner, who may make another arena in it: no tag of this one is to verify there. */
+static void kill_tags(struct hs_region *region)
+{
+    struct hs_block *block = hs_region_first_block(region), *end = hs_region_end_tag(region);
+
+    while (block < end && hs_block_is_intact(block)) {
+        hs_block_set_state(block, HS_STATE_DEAD);
+        block = hs_block_right(block);
+    }
+}
+
 void hs_arena_return_regions(struct hs_arena *arena)
 {
     hs_mutex_lock(&arena->lock);
@@ -245,6 +258,8 @@ void hs_arena_return_regions(struct hs_arena *arena)
         struct hs_region *region = arena->regions;
         size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
 
+        if (region->kind == HS_REGION_BUFFER || region->kind == HS_REGION_HOOKED)
+            kill_tags(region);
         hs_arena_detach_region_locked(arena, region);
         if (region->kind != HS_REGION_BUFFER && !hs_arena_unmap_region(arena, region->base, bytes, region->kind))
             (void)hs_os_purge(region->base, bytes);

@@ -13,6 +13,7 @@ const char *hs_state_name(uint8_t state)
         return "used";
     case HS_STATE_CACHED:
         return "cached";
+    case HS_STATE_FREEING:
     case HS_STATE_BUSY:
         return "being freed";
     case HS_STATE_END:

@@ -16,8 +16,9 @@
  *     left    8     0, or 1+k: the left neighbour is free and    the owner of the left neighbour, holding
  *                   on list k                                    the lock of list k
  *
- * "Owner" is whoever holds the block: the program while it is USED, a thread's cache while CACHED, the arena code that
- * claimed it while BUSY. A FREE block is owned by the mutex of the list that its state names.
+ * "Owner" is whoever holds the block: the program while it is USED, a thread's cache while CACHED, the thread that
+ * frees it while FREEING, the arena code that claimed it while BUSY. A FREE block is owned by the mutex of the list
+ * that its state names.
  *
  * What others may read: `state` of the right neighbour and `left` of one's own tag, one byte each, at any time, as
  * hints that name a lock; everything else of a neighbour only while holding that lock. One more hint: whether the
@@ -55,13 +56,14 @@
 
 /* No valid state is zero, text or all ones, so an overflow into a tag rarely passes for one. */
 enum hs_state {
-    HS_STATE_FREE = 0x80,   /* + k: free, on list k, up to 63 */
-    HS_STATE_USED = 0xC3,   /* the program's */
-    HS_STATE_CACHED = 0xC5, /* a thread cache's */
-    HS_STATE_BUSY = 0xC9,   /* claimed by arena code */
-    HS_STATE_END = 0xD1,    /* no block: the end of a region */
-    HS_STATE_LARGE = 0xE1,  /* the one block of a large mapping */
-    HS_STATE_DEAD = 0xF0    /* no block any more: swallowed by a merge */
+    HS_STATE_FREE = 0x80,    /* + k: free, on list k, up to 63 */
+    HS_STATE_USED = 0xC3,    /* the program's */
+    HS_STATE_CACHED = 0xC5,  /* a thread cache's */
+    HS_STATE_FREEING = 0xC6, /* given back by the program, nothing claimed for it yet */
+    HS_STATE_BUSY = 0xC9,    /* claimed by arena code */
+    HS_STATE_END = 0xD1,     /* no block: the end of a region */
+    HS_STATE_LARGE = 0xE1,   /* the one block of a large mapping */
+    HS_STATE_DEAD = 0xF0     /* no block any more: swallowed by a merge */
 };
 
 /* Arena numbers beyond the table's. */

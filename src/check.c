@@ -16,7 +16,8 @@ struct checker {
 struct tally {
     uint64_t blocks_on[HS_LISTS];
     uint64_t bytes_on[HS_LISTS];
-    uint64_t used_blocks, used_bytes, busy_blocks;
+    uint64_t used_blocks, used_bytes; /* FREEING ones are not taken back yet, and count */
+    uint64_t busy_blocks;
     uint64_t regions, region_bytes;
     bool complete; /* every region was walked to its end */
 };
@@ -42,7 +43,7 @@ static bool state_is_valid(uint8_t state)
 {
     if (hs_state_is_free(state))
         return hs_state_list(state) < HS_LISTS;
-    return state == HS_STATE_USED || state == HS_STATE_CACHED || state == HS_STATE_BUSY;
+    return state == HS_STATE_USED || state == HS_STATE_CACHED || state == HS_STATE_FREEING || state == HS_STATE_BUSY;
 }
 
 static bool is_linked(struct hs_freelist *list, const struct hs_free_block *node) HS_NO_ANALYSIS

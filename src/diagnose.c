@@ -65,7 +65,7 @@ static void judge_in_region(struct hs_region *region, const void *payload, const
         if ((const char *)right + HS_TAG_BYTES > (const char *)payload) {
             uint8_t state = hs_block_state(block);
 
-            if (hs_state_is_free(state) || state == HS_STATE_BUSY)
+            if (hs_state_is_free(state) || state == HS_STATE_FREEING || state == HS_STATE_BUSY)
                 say_freed_twice(verdict, operation, "inside free memory");
             else if (hs_block_payload(block) != payload)
                 say_interior(verdict, operation, hs_block_payload(block));
@@ -85,7 +85,8 @@ static void judge_in_region(struct hs_region *region, const void *payload, const
 static bool was_freed(const struct hs_arena *arena, struct hs_block *block, uint8_t state)
 {
     if (!hs_state_is_free(state))
-        return state == HS_STATE_DEAD || state == HS_STATE_BUSY || state == HS_STATE_CACHED;
+        return state == HS_STATE_DEAD || state == HS_STATE_FREEING || state == HS_STATE_BUSY ||
+               state == HS_STATE_CACHED;
     return hs_state_list(state) < HS_LISTS &&
            hs_freelist_is_undamaged(&arena->lists[hs_state_list(state)], (struct hs_free_block *)block);
 }
@@ -97,7 +98,7 @@ static void judge_region(struct hs_region *region, const void *payload, const ch
     bool aligned = (uintptr_t)payload % HS_ALIGNMENT == 0;
 
     hs_arena_lock_all(arena);
-    if (aligned && tag_verifies(arena, block) && block < hs_region_end_tag(region)) {
+    if (aligned && hs_region_holds(region, block) && tag_verifies(arena, block) && block < hs_region_end_tag(region)) {
         uint8_t state = hs_block_state(block);
 
         if (was_freed(arena, block, state))
@@ -151,7 +152,7 @@ static void judge_elsewhere(const void *payload, const char *operation, struct v
 void hs_diagnose(const void *payload, const char *operation)
 {
     struct verdict verdict = {.address = payload};
-    struct hs_region *region = hs_region_overlay_find(payload);
+    struct hs_region *region = hs_region_overlay_find(hs_block_of(payload));
 
     if (region == NULL)
         region = hs_region_find(payload);

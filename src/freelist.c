@@ -60,10 +60,21 @@ bool hs_freelist_plausible(const struct hs_freelist *list, const struct hs_free_
            hs_block_is_intact(&block->tag);
 }
 
-/* The blocks stay where they are, marked free and on no list: lost, but part of a heap that tiles. */
+/* Marks what can be reached from `node` in one direction as USED: lost, but part of a heap that tiles. */
+static void condemn(struct hs_freelist *list, struct hs_free_block *node, bool forwards) HS_REQUIRES(list->lock)
+{
+    for (uint64_t left = list->blocks; node != NULL && left > 0 && hs_freelist_plausible(list, node); left--) {
+        hs_block_set_state(&node->tag, HS_STATE_USED);
+        hs_block_set_left(hs_block_right(&node->tag), 0);
+        node = forwards ? node->next : node->previous;
+    }
+}
+
 static void abandon(struct hs_freelist *list, const void *address) HS_REQUIRES(list->lock)
 {
     hs_freelist_note_damage(address);
+    condemn(list, list->head, true);
+    condemn(list, list->tail, false);
     list->head = list->tail = list->root = list->cursor = NULL;
     list->blocks = list->bytes = 0;
 }
@@ -160,9 +171,9 @@ static struct hs_free_block *find_in_tree(struct hs_freelist *list, uint32_t ext
         return hs_freetree_smallest(list, extent, damaged);
     case HEAPSTER_WORST_FIT:
         /* The leftmost of those that are as large as the largest. */
-        if (list->root == NULL || list->root->largest_below < extent)
+        if (hs_freetree_largest(list, damaged) < extent)
             return NULL;
-        return hs_freetree_leftmost(list, list->root->largest_below, damaged);
+        return hs_freetree_leftmost(list, hs_freetree_largest(list, damaged), damaged);
     case HEAPSTER_NEXT_FIT:
         if (from_cursor)
             return hs_freetree_leftmost_from(list, list->cursor, extent, damaged);
@@ -189,11 +200,6 @@ struct hs_block *hs_freelist_find_locked(struct hs_freelist *list, size_t block_
     if (found == NULL || hs_block_bytes(&found->tag) < block_bytes)
         return NULL;
     return &found->tag;
-}
-
-bool hs_freelist_fits_locked(struct hs_freelist *list, size_t block_bytes)
-{
-    return hs_freelist_largest_locked(list) >= block_bytes;
 }
 
 size_t hs_freelist_largest_locked(struct hs_freelist *list)

@@ -36,8 +36,8 @@
  *
  * Links are followed with suspicion: a program that writes to a block it has freed destroys them. A link that leads
  * outside the arena's bounds, or to a tag that is not intact and free on this list, ends the search; the damage is
- * noted in hs_thread for the caller to report once it holds no lock, the list is abandoned (emptied), and its blocks
- * are lost but harmless.
+ * noted in hs_thread for the caller to report once it holds no lock, and the list is abandoned: emptied, and its blocks
+ * that can still be reached marked USED for good, lost but harmless.
  *
  * Fields                                    written by
  *   all of hs_freelist                      whoever holds its lock
@@ -125,9 +125,6 @@ bool hs_freelist_unlink_locked(struct hs_freelist *list, struct hs_block *block)
  * `from_cursor` leaves out what lies before the cursor. */
 struct hs_block *hs_freelist_find_locked(struct hs_freelist *list, size_t block_bytes, bool from_cursor)
     HS_REQUIRES(list->lock);
-
-/* True if the list has a block of at least `block_bytes`, whatever the strategy. */
-bool hs_freelist_fits_locked(struct hs_freelist *list, size_t block_bytes) HS_REQUIRES(list->lock);
 
 /* Bytes of the largest block, 0 for an empty list. */
 size_t hs_freelist_largest_locked(struct hs_freelist *list) HS_REQUIRES(list->lock);

@@ -48,18 +48,31 @@ static uint32_t largest_below(const struct hs_free_block *node)
     return node != NULL ? node->largest_below : 0;
 }
 
-/* Recomputes what the node says of its subtree; true if that changed. */
-static bool refresh(struct hs_free_block *node)
+static uint32_t largest_of(const struct hs_free_block *node)
 {
     uint32_t largest = extent_of(node);
 
     for (unsigned side = 0; side < 2; side++)
         if (largest_below(node->child[side]) > largest)
             largest = node->child[side]->largest_below;
+    return largest;
+}
+
+/* Recomputes what the node says of its subtree; true if that changed. */
+static bool refresh(struct hs_free_block *node)
+{
+    uint32_t largest = largest_of(node);
+
     if (largest == node->largest_below)
         return false;
     node->largest_below = largest;
     return true;
+}
+
+/* The same for a search, which believes what the node says of its subtree. */
+static bool node_is_true(const struct hs_freelist *list, const struct hs_free_block *node)
+{
+    return node_is_sound(list, node) && node->largest_below == largest_of(node);
 }
 
 static unsigned side_of(const struct hs_free_block *node)
@@ -183,7 +196,7 @@ static struct hs_free_block *leftmost_below(struct hs_freelist *list, struct hs_
                                             bool *damaged)
 {
     for (;;) {
-        if (!node_is_sound(list, node)) {
+        if (!node_is_true(list, node)) {
             *damaged = true;
             return NULL;
         }
@@ -202,15 +215,20 @@ static struct hs_free_block *leftmost_below(struct hs_freelist *list, struct hs_
 
 struct hs_free_block *hs_freetree_leftmost(struct hs_freelist *list, uint32_t extent, bool *damaged)
 {
+    return hs_freetree_largest(list, damaged) >= extent ? leftmost_below(list, list->root, extent, damaged) : NULL;
+}
+
+uint32_t hs_freetree_largest(struct hs_freelist *list, bool *damaged)
+{
     struct hs_free_block *root = list->root;
 
     if (root == NULL)
-        return NULL;
-    if (!step_is_sound(list, NULL, root)) {
+        return 0;
+    if (!step_is_sound(list, NULL, root) || !node_is_true(list, root)) {
         *damaged = true;
-        return NULL;
+        return 0;
     }
-    return root->largest_below >= extent ? leftmost_below(list, root, extent, damaged) : NULL;
+    return root->largest_below;
 }
 
 struct hs_free_block *hs_freetree_leftmost_from(struct hs_freelist *list, struct hs_free_block *from, uint32_t extent,
@@ -220,7 +238,7 @@ struct hs_free_block *hs_freetree_leftmost_from(struct hs_freelist *list, struct
     bool came_from_right = false; /* then the node and all left of it lie before `from` */
 
     while (node != NULL) {
-        if (!node_is_sound(list, node)) {
+        if (!node_is_true(list, node)) {
             *damaged = true;
             return NULL;
         }
@@ -243,7 +261,7 @@ struct hs_free_block *hs_freetree_smallest(struct hs_freelist *list, uint32_t ex
     while (node != NULL) {
         bool fits;
 
-        if (!step_is_sound(list, parent, node)) {
+        if (!step_is_sound(list, parent, node) || !node_is_true(list, node)) {
             *damaged = true;
             return NULL;
         }

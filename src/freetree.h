@@ -25,6 +25,8 @@ struct hs_free_block *hs_freetree_leftmost(struct hs_freelist *list, uint32_t ex
     HS_REQUIRES(list->lock);
 struct hs_free_block *hs_freetree_leftmost_from(struct hs_freelist *list, struct hs_free_block *from, uint32_t extent,
                                                 bool *damaged) HS_REQUIRES(list->lock);
+/* The extent of the largest block, 0 for an empty tree. */
+uint32_t hs_freetree_largest(struct hs_freelist *list, bool *damaged) HS_REQUIRES(list->lock);
 struct hs_free_block *hs_freetree_smallest(struct hs_freelist *list, uint32_t extent, bool *damaged)
     HS_REQUIRES(list->lock);
 

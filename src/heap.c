@@ -173,6 +173,8 @@ static bool trim_arena(struct hs_arena *arena, void *context)
 
     enum hs_trimmed trimmed = hs_arena_trim(arena, trim->keep_bytes);
 
+    if (arena->large != NULL && arena->large != &hs_heap_large)
+        trim->gave_back |= hs_large_trim(arena->large);
     trim->gave_back |= trimmed != HS_TRIMMED_NOTHING;
     trim->lowered_break |= trimmed == HS_TRIMMED_BREAK;
     return true;
@@ -187,7 +189,7 @@ bool hs_heap_trim(size_t keep_bytes)
         trim.lowered_break = false;
         hs_heap_for_each_arena(trim_arena, &trim);
     } while (trim.lowered_break);
-    return trim.gave_back;
+    return hs_large_trim(&hs_heap_large) || trim.gave_back;
 }
 
 struct hs_arena *hs_heap_add_arena(enum hs_region_kind source, uint8_t strategy, const struct heapster_os_hooks *hooks)
@@ -342,7 +344,8 @@ bool hs_heap_resolve(const void *payload, const char *operation, struct hs_owner
         hs_diagnose(payload, operation);
         return false;
     }
-    overlay = hs_region_overlay_find(payload);
+    /* Of the tag, not of the payload: the block may be the very memory that an overlay begins in. */
+    overlay = hs_region_overlay_find(owner->block);
     if (overlay != NULL)
         region = overlay;
     if (region != NULL && region->kind != HS_REGION_LARGE && hs_region_holds(region, owner->block)) {
@@ -359,6 +362,9 @@ size_t hs_heap_usable_bytes(const struct hs_owner *owner)
     return owner->region != NULL ? hs_large_usable_bytes(owner->region) : hs_block_usable_bytes(owner->block);
 }
 
+/* A program that only frees small blocks between others looks for what is due so often. */
+enum { FREES_A_LOOK = 1024 };
+
 void hs_heap_release(const struct hs_owner *owner)
 {
     bool slow = true;
@@ -366,7 +372,7 @@ void hs_heap_release(const struct hs_owner *owner)
     if (owner->region != NULL)
         hs_large_release(owner->region);
     else
-        slow = hs_arena_release(owner->arena, owner->block);
+        slow = hs_arena_release(owner->arena, owner->block) || hs_thread()->frees++ % FREES_A_LOOK == 0;
     if (slow && owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS)
         hs_arena_decay(owner->arena, hs_os_now_ms());
     else if (slow)
@@ -397,8 +403,11 @@ void *hs_heap_resize(const struct hs_owner *owner, void *payload, size_t bytes)
     if (resized != NULL)
         return resized;
     resized = hs_heap_allocate(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
+    /* No memory for a smaller block elsewhere: a mapping can still be cut where it stands. */
+    if (resized == NULL && bytes <= usable_bytes)
+        return owner->region != NULL ? hs_large_resize(owner->region, bytes) : payload;
     if (resized == NULL)
-        return bytes <= usable_bytes ? payload : NULL;
+        return NULL;
     memcpy(resized, payload, bytes < usable_bytes ? bytes : usable_bytes);
     hs_heap_release(owner);
     return resized;

@@ -43,15 +43,21 @@ static void write_tag(const struct hs_region *region)
     hs_block_set_state(tag, HS_STATE_LARGE);
 }
 
+/* A process at the end of vm.max_map_count may have thousands of idle mappings; a request looks at so many. */
+enum { IDLE_LOOKS = 32 };
+
 /* An idle mapping that serves the request, off its list; or NULL. */
 static struct hs_region *take_idle(struct hs_large_set *set, size_t mapping_bytes, size_t alignment)
 {
     struct hs_region *region;
+    unsigned looks = 0;
 
     hs_mutex_lock(&set->lock);
-    for (region = set->idle; region != NULL; region = region->next)
+    for (region = set->idle; region != NULL && looks < IDLE_LOOKS; region = region->next, looks++)
         if (bytes_of(region) >= mapping_bytes && ((uintptr_t)hs_large_payload(region) & (alignment - 1)) == 0)
             break;
+    if (looks == IDLE_LOOKS)
+        region = NULL;
     if (region != NULL)
         hs_region_unlink(&set->idle, region);
     hs_mutex_unlock(&set->lock);
@@ -172,27 +178,45 @@ void *hs_large_resize(struct hs_region *region, size_t bytes)
     if (!resized && mapping_bytes > old_bytes)
         resized = move_locked(set, region, mapping_bytes) != NULL;
     /* A mapping that the kernel will not shorten stays as long as it is. */
-    region->is_oversized = !resized && mapping_bytes < old_bytes;
+    if (resized || mapping_bytes < old_bytes)
+        region->is_oversized = !resized;
     if (resized) {
         hs_store_relaxed(&region->bytes, mapping_bytes); /* relaxed: the owner's own, or read under the lock */
         set->bytes += mapping_bytes - old_bytes;
     }
     hs_mutex_unlock(&set->lock);
-    return resized || region->is_oversized ? hs_large_payload(region) : NULL;
+    return resized || mapping_bytes < old_bytes ? hs_large_payload(region) : NULL;
 }
 
 void hs_large_release_all(struct hs_large_set *set)
 {
     while (set->head != NULL)
         hs_large_release(set->head);
+    /* What the kernel still refuses is address space without pages, lost with the set. */
+    (void)hs_large_trim(set);
     while (set->idle != NULL) {
         struct hs_region *region = set->idle;
 
-        set->idle = region->next;
-        /* What the kernel still refuses is address space without pages, lost with the set. */
-        (void)hs_os_unmap(region->base, bytes_of(region));
+        hs_region_unlink(&set->idle, region);
         hs_region_give(region);
     }
+}
+
+bool hs_large_trim(struct hs_large_set *set)
+{
+    bool gave_back = false;
+
+    hs_mutex_lock(&set->lock);
+    for (struct hs_region *region = set->idle, *next; region != NULL; region = next) {
+        next = region->next;
+        if (!hs_os_unmap(region->base, bytes_of(region)))
+            continue;
+        hs_region_unlink(&set->idle, region);
+        hs_region_give(region);
+        gave_back = true;
+    }
+    hs_mutex_unlock(&set->lock);
+    return gave_back;
 }
 
 size_t hs_large_slack_bytes(const struct hs_region *region)

@@ -18,11 +18,11 @@
  *   L4  Mappings are whole pages, begin on one, and are at least a granule long (R4 in region.h).
  *
  * Idle mappings. The kernel may refuse to unmap (vm.max_map_count): such a mapping is emptied and kept in the set's
- * idle list, for a request that it is large enough for.
+ * idle list, for a request that it is large enough for; trimming asks the kernel again.
  *
  * Fields of hs_large_set, and next, previous of its descriptors: written and read under the set's lock.
  * Locks: the set's own (rank LARGE). A mapping that moves is moved under it, so that the walker never follows a
- * descriptor to where the mapping was. Mapping and unmapping happen outside it.
+ * descriptor to where the mapping was. Mapping and unmapping happen outside it, but for trimming.
  * Failing: NULL where the OS has no memory; nothing has changed.
  */
 #ifndef HS_LARGE_H
@@ -50,6 +50,9 @@ void hs_large_release(struct hs_region *region);
 
 /* Resizes the block to at least `bytes`, moving it if need be; returns its payload, or NULL with nothing changed. */
 void *hs_large_resize(struct hs_region *region, size_t bytes);
+
+/* Asks the OS once more to take back what is idle. True if it took anything. */
+bool hs_large_trim(struct hs_large_set *set);
 
 /* Releases every block of the set and what is idle in it. Nobody else uses it. */
 void hs_large_release_all(struct hs_large_set *set);

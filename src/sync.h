@@ -67,6 +67,7 @@ struct hs_thread {
     bool owns_every_lock;     /* between fork's prepare and its parent or child handler */
     bool initializing;        /* inside the first call of the process */
     uint32_t slow_path_count; /* since the last walk of option check=N */
+    uint32_t frees;           /* so far, for a look now and then at what is due to be purged */
     const void *damage;       /* overwritten free memory that was met under a lock and is to be reported */
 };
 
