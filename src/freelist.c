@@ -70,9 +70,10 @@ static void condemn(struct hs_freelist *list, struct hs_free_block *node, bool f
     }
 }
 
-static void abandon(struct hs_freelist *list, const void *address) HS_REQUIRES(list->lock)
+/* Because of what was found at `node`, or of a link that led there. */
+static void abandon(struct hs_freelist *list, const struct hs_free_block *node) HS_REQUIRES(list->lock)
 {
-    hs_freelist_note_damage(address);
+    hs_freelist_note_damage((const char *)node + HS_TAG_BYTES);
     condemn(list, list->head, true);
     condemn(list, list->tail, false);
     list->head = list->tail = list->root = list->cursor = NULL;
@@ -91,13 +92,13 @@ void hs_freelist_link_locked(struct hs_freelist *list, struct hs_block *block)
 
     hs_mutex_assert_held(&list->lock);
     if (head != NULL && !hs_freelist_plausible(list, head)) {
-        abandon(list, hs_block_payload(&head->tag));
+        abandon(list, head);
         head = NULL;
     }
     if (has_tree(list)) {
         node->sequence = list->next_sequence++;
         if (!hs_freetree_insert(list, node)) {
-            abandon(list, hs_block_payload(block));
+            abandon(list, node);
             head = NULL;
             (void)hs_freetree_insert(list, node);
         }
@@ -145,7 +146,7 @@ bool hs_freelist_unlink_locked(struct hs_freelist *list, struct hs_block *block)
 
     hs_mutex_assert_held(&list->lock);
     if (!hs_freelist_is_undamaged(list, node) || (has_tree(list) && !hs_freetree_remove(list, node))) {
-        abandon(list, hs_block_payload(block));
+        abandon(list, node);
         return false;
     }
     if (node->next != NULL)
