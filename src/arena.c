@@ -166,25 +166,31 @@ static bool any_list_fits(struct hs_arena *arena, size_t block_bytes) HS_NO_ANAL
     return false;
 }
 
+/* Whether a list has what is asked for, and whether a claim is in flight; all lists stand still for it. */
+static bool look_at_all_lists(struct hs_arena *arena, size_t block_bytes, bool *in_flight) HS_NO_ANALYSIS
+{
+    bool fits;
+
+    for (unsigned k = 0; k < HS_LISTS; k++)
+        hs_mutex_lock(&arena->lists[k].lock);
+    fits = any_list_fits(arena, block_bytes);
+    *in_flight = hs_arena_claims_in_flight(arena) != 0;
+    for (unsigned k = HS_LISTS; k-- > 0;)
+        hs_mutex_unlock(&arena->lists[k].lock);
+    return fits;
+}
+
 /* A claim in flight hides a free block for a moment. Waits until none is, or until one of the lists has what is
- * asked for; true in the latter case. New operations stand aside meanwhile, so the wait ends. */
-static bool wait_for_claims(struct hs_arena *arena, size_t block_bytes) HS_NO_ANALYSIS
+ * asked for; true in the latter case. New operations stand aside meanwhile, so the wait ends. A forking thread waits
+ * for nobody: the others stand still until it has forked. */
+static bool wait_for_claims(struct hs_arena *arena, size_t block_bytes)
 {
     bool fits, in_flight;
 
     hs_mutex_lock(&arena->lock);
     hs_store_relaxed(&arena->draining, true);
-    for (;;) {
-        for (unsigned k = 0; k < HS_LISTS; k++)
-            hs_mutex_lock(&arena->lists[k].lock);
-        fits = any_list_fits(arena, block_bytes);
-        in_flight = hs_arena_claims_in_flight(arena) != 0;
-        for (unsigned k = HS_LISTS; k-- > 0;)
-            hs_mutex_unlock(&arena->lists[k].lock);
-        if (fits || !in_flight)
-            break;
+    while (!(fits = look_at_all_lists(arena, block_bytes, &in_flight)) && in_flight && !hs_thread()->owns_every_lock)
         hs_os_yield();
-    }
     hs_store_relaxed(&arena->draining, false);
     hs_mutex_unlock(&arena->lock);
     return fits;

@@ -85,6 +85,9 @@ struct hs_arena {
     struct hs_freelist lists[HS_LISTS];
 };
 
+/* What the regions of all arenas hold. Relaxed: whether trimming could help a request. */
+extern _Atomic size_t hs_arena_all_region_bytes;
+
 /* Ready for use, without memory. The caller has zeroed it. */
 void hs_arena_init(struct hs_arena *arena, unsigned number, enum hs_region_kind source, uint8_t strategy);
 

@@ -20,6 +20,15 @@ static size_t step_bytes_locked(const struct hs_arena *arena) HS_REQUIRES(arena-
     return step < STEP_BYTES_MOST ? step : STEP_BYTES_MOST;
 }
 
+_Atomic size_t hs_arena_all_region_bytes;
+
+void hs_arena_count_bytes_locked(struct hs_arena *arena, size_t bytes)
+{
+    hs_mutex_assert_held(&arena->lock);
+    arena->region_bytes += bytes;
+    (void)hs_add_relaxed(&hs_arena_all_region_bytes, bytes);
+}
+
 void hs_arena_write_end_tag(struct hs_arena *arena, struct hs_region *region)
 {
     struct hs_block *end = hs_region_end_tag(region);
@@ -62,7 +71,7 @@ static bool attach_locked(struct hs_arena *arena, struct hs_region *region) HS_R
     if (region->kind == HS_REGION_BREAK)
         arena->break_top = region;
     arena->region_count++;
-    arena->region_bytes += bytes;
+    hs_arena_count_bytes_locked(arena, bytes);
     widen_bounds(arena, region->base, bytes);
     return true;
 }
@@ -97,7 +106,7 @@ void hs_arena_detach_region_locked(struct hs_arena *arena, struct hs_region *reg
     if (arena->break_top == region)
         arena->break_top = highest_break_region_locked(arena);
     arena->region_count--;
-    arena->region_bytes -= bytes;
+    hs_arena_count_bytes_locked(arena, (size_t)0 - bytes);
 }
 
 /* A new region of the arena, all of it one BUSY block, which is returned; NULL where there is no descriptor. */
@@ -150,7 +159,7 @@ struct hs_block *hs_arena_extend_region_locked(struct hs_arena *arena, struct hs
     if (!hs_region_enter(region, region->base + old_bytes, bytes))
         return NULL;
     hs_store_relaxed(&region->bytes, old_bytes + bytes);
-    arena->region_bytes += bytes;
+    hs_arena_count_bytes_locked(arena, bytes);
     widen_bounds(arena, region->base, old_bytes + bytes);
     hs_arena_write_end_tag(arena, region);
     /* The END tag becomes the block's: what it says of its left neighbour stays true. */

@@ -280,6 +280,14 @@ static bool stays_locked(struct hs_arena *arena, struct hs_freelist *list, struc
     }
 }
 
+/* What a block to be published must be; another state means that two threads free the same one. */
+static bool is_in_hand(const struct hs_block *block)
+{
+    uint8_t state = hs_block_state(block);
+
+    return state == HS_STATE_BUSY || state == HS_STATE_FREEING;
+}
+
 struct hs_block *hs_arena_publish(struct hs_arena *arena, struct hs_block *block, struct hs_settlement settlement,
                                   size_t *block_bytes)
 {
@@ -293,6 +301,13 @@ struct hs_block *hs_arena_publish(struct hs_arena *arena, struct hs_block *block
         *block_bytes = hs_block_bytes(block);
         list = &arena->lists[hs_freelist_index(*block_bytes)];
         hs_mutex_lock(&list->lock);
+        if (!is_in_hand(block)) {
+            /* Somebody else has just freed the same block: it is theirs. */
+            hs_freelist_note_damage(hs_block_payload(block));
+            list->account.settled += settlement.claims;
+            hs_mutex_unlock(&list->lock);
+            return block;
+        }
         place_locked(arena, list, block);
         /* [PUBLISH] Our stores (state, right neighbour's left) before our loads (left, right neighbour's state). Of two
          * neighbours published at once at least one then sees the other. Release and acquire do not refuse this: both

@@ -98,6 +98,9 @@ void hs_arena_attach_region_locked(struct hs_arena *arena, struct hs_region *reg
 struct hs_block *hs_arena_extend_region_locked(struct hs_arena *arena, struct hs_region *region, size_t bytes)
     HS_REQUIRES(arena->lock);
 
+/* Adds to region_bytes, wrapping for less, and to the sum of all arenas. */
+void hs_arena_count_bytes_locked(struct hs_arena *arena, size_t bytes) HS_REQUIRES(arena->lock);
+
 void hs_arena_write_end_tag(struct hs_arena *arena, struct hs_region *region);
 
 #endif

@@ -107,7 +107,7 @@ static void move_end_locked(struct hs_arena *arena, struct hs_region *region, st
     hs_mutex_assert_held(&arena->lock);
     hs_region_leave(region->base + bytes, cut_bytes);
     hs_store_relaxed(&region->bytes, bytes); /* relaxed: region.h, field table */
-    arena->region_bytes -= cut_bytes;
+    hs_arena_count_bytes_locked(arena, (size_t)0 - cut_bytes);
     hs_block_set_bytes(block, hs_block_bytes(block) - cut_bytes, arena->number);
     hs_arena_write_end_tag(arena, region);
 }

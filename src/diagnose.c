@@ -156,6 +156,8 @@ void hs_diagnose(const void *payload, const char *operation)
 
     if (region == NULL)
         region = hs_region_find(payload);
+    if (region == NULL)
+        region = hs_region_overlay_find(payload); /* the very start of one */
     if (region != NULL && region->kind != HS_REGION_LARGE && hs_region_holds(region, payload))
         judge_region(region, payload, operation, &verdict);
     else

@@ -293,7 +293,7 @@ void *hs_heap_allocate(struct hs_arena *arena, size_t bytes, size_t alignment, b
         if (block != NULL)
             return hs_block_payload(block);
         /* Address space that arenas hold and do not use may be what is missing, but not for a caller's own memory. */
-        if (own->large == NULL || !hs_heap_trim(0))
+        if (own->large == NULL || bytes > hs_load_relaxed(&hs_arena_all_region_bytes) || !hs_heap_trim(0))
             break;
     }
     return NULL;
@@ -369,9 +369,9 @@ void hs_heap_release(const struct hs_owner *owner)
 {
     bool slow = true;
 
-    if (owner->region != NULL)
-        hs_large_release(owner->region);
-    else
+    if (owner->region != NULL && !hs_large_release(owner->region, hs_block_payload(owner->block)))
+        hs_diagnose(hs_block_payload(owner->block), "free");
+    else if (owner->region == NULL)
         slow = hs_arena_release(owner->arena, owner->block) || hs_thread()->frees++ % FREES_A_LOOK == 0;
     if (slow && owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS)
         hs_arena_decay(owner->arena, hs_os_now_ms());

@@ -120,6 +120,7 @@ void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment
     }
     hs_mutex_lock(&set->lock);
     hs_region_link(&set->head, region);
+    region->is_live = true;
     set->blocks++;
     set->bytes += bytes_of(region);
     set->allocations++;
@@ -127,19 +128,27 @@ void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment
     return hs_large_payload(region);
 }
 
-void hs_large_release(struct hs_region *region)
+bool hs_large_release(struct hs_region *region, const void *payload)
 {
     struct hs_large_set *set = region->set;
 
+    if (set == NULL)
+        return false;
     hs_mutex_lock(&set->lock);
+    if (!region->is_live || region->set != set || hs_large_payload(region) != payload) {
+        hs_mutex_unlock(&set->lock);
+        return false;
+    }
+    region->is_live = false;
     hs_region_unlink(&set->head, region);
     set->blocks--;
     set->bytes -= bytes_of(region);
     set->frees++;
     hs_mutex_unlock(&set->lock);
     /* Out of the map first: once unmapped, the addresses may be anybody's. */
-    hs_region_leave(hs_large_payload(region), 1);
+    hs_region_leave(payload, 1);
     give_mapping_back(set, region);
+    return true;
 }
 
 /* Moves the mapping to where it fits; its entry in the region map goes with it. */
@@ -191,7 +200,7 @@ void *hs_large_resize(struct hs_region *region, size_t bytes)
 void hs_large_release_all(struct hs_large_set *set)
 {
     while (set->head != NULL)
-        hs_large_release(set->head);
+        (void)hs_large_release(set->head, hs_large_payload(set->head));
     /* What the kernel still refuses is address space without pages, lost with the set. */
     (void)hs_large_trim(set);
     while (set->idle != NULL) {

@@ -46,7 +46,9 @@ void hs_large_init(struct hs_large_set *set, struct hs_arena *arena);
 /* A payload of at least `bytes` zeroed bytes aligned to `alignment` (a power of two), or NULL. */
 void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment);
 
-void hs_large_release(struct hs_region *region);
+/* False, with nothing changed, where the region is not that of a live block at `payload` any more: another thread has
+ * freed it at the same time. */
+bool hs_large_release(struct hs_region *region, const void *payload);
 
 /* Resizes the block to at least `bytes`, moving it if need be; returns its payload, or NULL with nothing changed. */
 void *hs_large_resize(struct hs_region *region, size_t bytes);

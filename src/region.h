@@ -60,10 +60,11 @@ struct hs_region {
     char *base;
     _Atomic size_t bytes;
     enum hs_region_kind kind;
-    struct hs_arena *arena;            /* of an arena region */
-    struct hs_large_set *set;          /* of a large block */
-    bool is_oversized;                 /* a large mapping longer than its request needs: the owner's own */
-    struct hs_region *next, *previous; /* the owner's other regions, or the set's other mappings */
+    struct hs_arena *arena;   /* of an arena region */
+    struct hs_large_set *set; /* of a large block */
+    bool is_oversized;        /* a large mapping longer than its request needs: the owner's own */
+    bool is_live;             /* of a large mapping: linked in its set's list of blocks, under the set's lock */
+    struct hs_region *next, *previous;                 /* the owner's other regions, or the set's other mappings */
     struct hs_region *overlay_next, *overlay_previous; /* the other overlays */
 };
 
