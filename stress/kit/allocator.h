@@ -54,4 +54,7 @@ extern const struct kit_allocator kit_heapster;
 /* The same for blocks of one first-class arena, a struct heapster_arena. */
 struct kit_allocator kit_heapster_arena(void *arena);
 
+/* How long Heapster keeps free pages; returns how long it did so far. It has no such function of its own. */
+uint64_t kit_heapster_set_decay_ms(uint64_t decay_ms);
+
 #endif

@@ -38,6 +38,7 @@ enum kit_deed {
     KIT_CHECK,
     KIT_WALK,
     KIT_STATISTICS,
+    KIT_FORK,
     KIT_DEEDS
 };
 
@@ -54,6 +55,7 @@ struct kit_block {
     /* Only its owner looks at these. */
     size_t alignment; /* as asked for; 0: none */
     uint64_t key;     /* of its pattern */
+    size_t fill_most; /* the pattern covers this many bytes, or all */
     const struct kit_allocator *allocator;
 };
 

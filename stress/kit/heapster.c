@@ -3,6 +3,7 @@
 
 #include "allocator.h"
 #include "heap.h"
+#include "options.h"
 
 static void *call_malloc(void *context, size_t bytes)
 {
@@ -195,4 +196,12 @@ struct kit_allocator kit_heapster_arena(void *arena)
     allocator.posix_memalign = NULL;
     allocator.memalign = NULL;
     return allocator;
+}
+
+uint64_t kit_heapster_set_decay_ms(uint64_t decay_ms)
+{
+    uint64_t before = hs_load_relaxed(&hs_options.decay_ms); /* relaxed: any value is right, at any time */
+
+    hs_store_relaxed(&hs_options.decay_ms, decay_ms);
+    return before;
 }

@@ -80,9 +80,15 @@ static void expect_pattern(const struct kit_block *block, size_t from, size_t to
                       (const void *)(payload + offset), payload[offset], kit_pattern_byte(block->key, offset));
 }
 
+/* How far the pattern goes in a block of that many bytes. */
+static size_t filled_bytes(const struct kit_block *block, size_t bytes)
+{
+    return bytes < block->fill_most ? bytes : block->fill_most;
+}
+
 static void expect_content(const struct kit_block *block)
 {
-    expect_pattern(block, 0, kit_get(block->bytes), "lost content");
+    expect_pattern(block, 0, filled_bytes(block, kit_get(block->bytes)), "lost content");
 }
 
 /* ---- birth ---------------------------------------------------------------------------------------------------------
@@ -161,6 +167,7 @@ void kit_allocate(struct kit_thread *thread, struct kit_block *block, const stru
     kit_doing(thread, how, bytes);
     block->allocator = allocator;
     block->alignment = alignment;
+    block->fill_most = thread->untouched_from != 0 ? thread->untouched_from : SIZE_MAX;
     kit_put(block->bytes, bytes);
     kit_put(block->deed_count, 0);
     kit_put(block->id, (uint64_t)thread->index << 40 | thread->next_id++);
@@ -177,7 +184,7 @@ void kit_allocate(struct kit_thread *thread, struct kit_block *block, const stru
     dirty = how == KIT_CALLOC ? kit_pattern_first_nonzero(payload, bytes) : KIT_INTACT;
     if (dirty != KIT_INTACT)
         kit_violation(block, NULL, "dirty calloc", "byte %zu is 0x%02x", dirty, ((unsigned char *)payload)[dirty]);
-    kit_pattern_fill(payload, 0, bytes, block->key);
+    kit_pattern_fill(payload, 0, filled_bytes(block, bytes), block->key);
     add_live(thread, (int64_t)bytes);
 }
 
@@ -186,7 +193,7 @@ void kit_allocate(struct kit_thread *thread, struct kit_block *block, const stru
 
 static void expect_samples(struct kit_thread *thread, const struct kit_block *block)
 {
-    size_t bytes = kit_get(block->bytes);
+    size_t bytes = filled_bytes(block, kit_get(block->bytes));
 
     expect_pattern(block, 0, SAMPLE_BYTES, "lost content");
     expect_pattern(block, bytes - SAMPLE_BYTES, bytes, "lost content");
@@ -203,7 +210,7 @@ void kit_inspect(struct kit_thread *thread, struct kit_block *block)
     size_t usable_bytes;
 
     kit_doing(thread, KIT_INSPECT, kit_get(block->bytes));
-    if (kit_get(block->bytes) <= WHOLE_CHECK_BYTES)
+    if (filled_bytes(block, kit_get(block->bytes)) <= WHOLE_CHECK_BYTES)
         expect_content(block);
     else
         expect_samples(thread, block);
@@ -236,9 +243,9 @@ void kit_resize(struct kit_thread *thread, struct kit_block *block, size_t bytes
     kit_put(block->bytes, bytes);
     block->alignment = 0;
     accept_range(thread, block, payload);
-    expect_pattern(block, 0, bytes < old_bytes ? bytes : old_bytes, "lost prefix");
+    expect_pattern(block, 0, filled_bytes(block, bytes < old_bytes ? bytes : old_bytes), "lost prefix");
     if (bytes > old_bytes)
-        kit_pattern_fill(payload, old_bytes, bytes, block->key);
+        kit_pattern_fill(payload, filled_bytes(block, old_bytes), filled_bytes(block, bytes), block->key);
     add_live(thread, (int64_t)bytes - (int64_t)old_bytes);
 }
 

@@ -265,6 +265,8 @@ static void play(struct kit_run *run, struct kit_result *result)
     uint64_t used_before;
 
     kit_monitor(run, &run->start, threads);
+    if (run->scenario->prepare != NULL)
+        run->scenario->prepare(run);
     used_before = used_blocks(run);
     if (run->scenario->begin != NULL)
         run->scenario->begin(run);

@@ -2,7 +2,8 @@
  * run: one scenario with one strategy, from its first thread to its verdict.
  *
  *     main                                workers                               checker
- *     notes how many blocks are in use    wait                                  waits
+ *     prepares the scenario; notes how
+ *     many blocks are in use              wait                                  waits
  *     begin of the scenario; opens        work, each by its own generator       checks every so many operations
  *     watches: clock, progress, hangs     wait, their blocks still live         waits
  *     checks at rest; walk against
@@ -58,6 +59,7 @@ struct kit_thread {
     struct kit_block **blocks; /* the records it owns at the moment */
     unsigned block_count;
     uint64_t next_id;
+    size_t untouched_from; /* of blocks it allocates: what lies beyond is never touched; 0: nothing does */
     _Atomic uint64_t ops;
     _Atomic uint64_t doing; /* kit_deed_pack of the deed and its bytes */
     _Atomic int64_t live_bytes;

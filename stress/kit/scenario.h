@@ -10,9 +10,11 @@ struct kit_thread;
 
 struct kit_scenario {
     const char *name;
-    const char *summary;                /* one line for --list */
-    unsigned blocks_of_thread;          /* records for each thread */
-    unsigned slots;                     /* records lying in the exchange, a power of two; 0: none */
+    const char *summary;       /* one line for --list */
+    unsigned blocks_of_thread; /* records for each thread */
+    unsigned slots;            /* records lying in the exchange, a power of two; 0: none */
+    /* Before the blocks in use are counted: makes what libc makes once and keeps; or NULL. */
+    void (*prepare)(struct kit_run *run);
     void (*begin)(struct kit_run *run); /* before the threads work; or NULL */
     void (*work)(struct kit_thread *thread);
     void (*end)(struct kit_run *run); /* after every block was freed; or NULL */

@@ -25,6 +25,7 @@ static const char *const deed_names[KIT_DEEDS] = {
     [KIT_CHECK] = "check of the heap",
     [KIT_WALK] = "walk through the heap",
     [KIT_STATISTICS] = "statistics",
+    [KIT_FORK] = "fork",
 };
 
 const char *kit_deed_name(enum kit_deed deed)

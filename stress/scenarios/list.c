@@ -4,10 +4,15 @@
 #include <string.h>
 
 extern const struct kit_scenario stress_churn, stress_handoff, stress_neighbours, stress_realloc, stress_strategies,
-    stress_arenas;
+    stress_arenas, stress_larson, stress_rings, stress_fan, stress_threads, stress_aligned, stress_zeroed, stress_large,
+    stress_cheese, stress_observers, stress_trimming, stress_forks, stress_signals, stress_breaks;
 
 const struct kit_scenario *const stress_scenarios[] = {
-    &stress_churn, &stress_handoff, &stress_neighbours, &stress_realloc, &stress_strategies, &stress_arenas, NULL,
+    &stress_churn,  &stress_handoff, &stress_neighbours, &stress_realloc,  &stress_strategies, &stress_arenas,
+    &stress_larson, &stress_rings,   &stress_fan,        &stress_threads,  &stress_aligned,    &stress_zeroed,
+    &stress_large,  &stress_cheese,  &stress_observers,  &stress_trimming, &stress_forks,      &stress_signals,
+    &stress_breaks, /* last: see there */
+    NULL,
 };
 
 const struct kit_scenario *stress_scenario_named(const char *name)
