@@ -145,7 +145,9 @@ bool hs_freelist_unlink_locked(struct hs_freelist *list, struct hs_block *block)
     struct hs_free_block *node = (struct hs_free_block *)block;
 
     hs_mutex_assert_held(&list->lock);
-    if (!hs_freelist_is_undamaged(list, node) || (has_tree(list) && !hs_freetree_remove(list, node))) {
+    /* An empty list has nothing to take off: the block was lost with an abandoned one. */
+    if (list->blocks == 0 || !hs_freelist_is_undamaged(list, node) ||
+        (has_tree(list) && !hs_freetree_remove(list, node))) {
         abandon(list, node);
         return false;
     }

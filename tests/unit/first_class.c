@@ -300,6 +300,55 @@ static void arena_inside_a_large_block(void **state)
     assert_sound();
 }
 
+/* The block that an arena lives in belongs to the arena around it, and may be asked for its size while it does. */
+static void look_at_the_block_around_an_arena(heapster_arena *outer)
+{
+    char *room = heapster_arena_malloc(outer, 4096);
+    heapster_arena *arena = make_on_buffer(room, 4096);
+    char *block = heapster_arena_malloc(arena, 100);
+
+    assert_non_null(block);
+    assert_true(heapster_usable_size(room) >= 4096 && heapster_usable_size(room) < 4096 + 32);
+    assert_int_equal(heapster_usable_size(block), 104);
+    assert_ptr_equal(heapster_realloc(room, 8192), room); /* nothing stands to its right */
+    assert_true(heapster_usable_size(room) >= 8192);
+    assert_sound();
+    heapster_free(block);
+    heapster_arena_destroy(arena);
+    assert_true(heapster_usable_size(room) >= 8192);
+    assert_ptr_equal(heapster_realloc(room, 4096), room);
+    heapster_free(room);
+    assert_int_equal(hs_arena_account(inside(outer)).frees, 1);
+    assert_sound();
+    heapster_arena_destroy(outer);
+}
+
+static void block_around_an_arena_is_a_block(void **state)
+{
+    (void)state;
+    look_at_the_block_around_an_arena(heapster_arena_create(NULL));
+    look_at_the_block_around_an_arena(make_hooked());
+    look_at_the_block_around_an_arena(make_on_buffer(buffer, sizeof buffer));
+}
+
+/* Whoever gives up the arena inside by not using it any more may free its memory at once. */
+static void free_the_block_around_an_arena(void *context)
+{
+    heapster_arena *outer = heapster_arena_create(NULL);
+    char *room = heapster_arena_malloc(outer, 4096);
+
+    (void)context;
+    REQUIRE(heapster_arena_malloc(make_on_buffer(room, 4096), 100) != NULL);
+    heapster_free(room);
+    REQUIRE(hs_arena_account(inside(outer)).frees == 1);
+}
+
+static void block_around_a_living_arena_may_be_freed(void **state)
+{
+    (void)state;
+    run_child_quietly(free_the_block_around_an_arena, NULL);
+}
+
 static void destroy_frees_everything(void **state)
 {
     struct heapster_stats before, after;
@@ -369,6 +418,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(realloc_stays_in_the_arena),
         cmocka_unit_test(arena_inside_a_block_inside_an_arena),
         cmocka_unit_test(arena_inside_a_large_block),
+        cmocka_unit_test(block_around_an_arena_is_a_block),
+        cmocka_unit_test(block_around_a_living_arena_may_be_freed),
         cmocka_unit_test(destroy_frees_everything),
         cmocka_unit_test(bad_configurations_are_refused),
     };

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -328,12 +329,44 @@ static void sweep_stops_at_an_overwritten_tag(void **state)
     }
 }
 
+/* ---- memory that the child does not get ------------------------------------------------------------------------ */
+
+/* What drivers do to a block that a device writes to: its pages, tags among them, are not there in the child. */
+static void fork_without_a_blocks_pages(void *context)
+{
+    heapster_arena *arena = heapster_arena_create(NULL);
+    char *block = heapster_arena_malloc(arena, 100000), *guard = heapster_arena_malloc(arena, 100000);
+    size_t page = hs_os_page_bytes(), before = (uintptr_t)block % page;
+    pid_t child;
+
+    (void)context;
+    REQUIRE(block != NULL && guard != NULL);
+    REQUIRE(madvise(block - before, (before + 100000 + page - 1) & ~(page - 1), MADV_DONTFORK) == 0);
+    child = fork();
+    if (child == 0) {
+        (void)alarm(CHILD_SECONDS);
+        use_the_heap();
+        _exit(0);
+    }
+    require_exit(child);
+}
+
+static void child_reads_no_tags_where_nothing_is_in_flight(void **state)
+{
+    (void)state;
+    run_child_quietly(fork_without_a_blocks_pages, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(child_allocates),        cmocka_unit_test(child_forks_again),
-        cmocka_unit_test(child_starts_threads),   cmocka_unit_test(first_class_arenas_survive),
-        cmocka_unit_test(no_deadlock_with_stdio), cmocka_unit_test(sweep_stops_at_an_overwritten_tag),
+        cmocka_unit_test(child_allocates),
+        cmocka_unit_test(child_forks_again),
+        cmocka_unit_test(child_starts_threads),
+        cmocka_unit_test(first_class_arenas_survive),
+        cmocka_unit_test(no_deadlock_with_stdio),
+        cmocka_unit_test(sweep_stops_at_an_overwritten_tag),
+        cmocka_unit_test(child_reads_no_tags_where_nothing_is_in_flight),
     };
 
     return run_named(tests, COUNT_OF(tests), argc, argv);

@@ -17,19 +17,20 @@ static struct hs_free_block *slot(unsigned number)
     return (struct hs_free_block *)(memory + (size_t)number * SLOT_BYTES + HS_TAG_BYTES);
 }
 
-static void prepare_slot(unsigned number)
+static void prepare_slot(unsigned number, size_t bytes)
 {
     struct hs_block *block = &slot(number)->tag;
-    size_t bytes = hs_freelist_least_bytes(list.index);
 
     hs_block_set_bytes(block, bytes, ARENA);
     *hs_block_footer_before(hs_block_right(block)) = bytes;
     hs_block_set_state(block, (uint8_t)(HS_STATE_FREE + list.index));
 }
 
-/* A list with all slots but the last on it. */
-static void begin(unsigned index, enum heapster_strategy strategy) HS_NO_ANALYSIS
+/* A list with all slots but the last on it, one of which is longer than the others unless there is no such slot. */
+static void begin_with_a_longer_one(unsigned index, enum heapster_strategy strategy, unsigned longer) HS_NO_ANALYSIS
 {
+    size_t least = hs_freelist_least_bytes(index);
+
     memset(memory, 0, sizeof memory);
     memset(&list, 0, sizeof list);
     bounds.low = (uintptr_t)memory;
@@ -38,10 +39,16 @@ static void begin(unsigned index, enum heapster_strategy strategy) HS_NO_ANALYSI
     hs_mutex_lock(&list.lock);
     hs_freelist_set_strategy_locked(&list, (uint8_t)strategy);
     for (unsigned number = 0; number < SLOTS; number++) {
-        prepare_slot(number);
+        prepare_slot(number, number == longer ? least + HS_ALIGNMENT : least);
         if (number + 1 < SLOTS)
             hs_freelist_link_locked(&list, &slot(number)->tag);
     }
+}
+
+/* The same with blocks of one size. */
+static void begin(unsigned index, enum heapster_strategy strategy)
+{
+    begin_with_a_longer_one(index, strategy, SLOTS);
 }
 
 /* Returns what was noted. Before any assertion, which may allocate and so report it. */
@@ -244,6 +251,49 @@ static void find_meets_a_bad_tree(void **state)
     }
 }
 
+/* Searches for the longest block, with a node on the way to it, `up` steps from it, saying `largest_below`. False where
+ * the root is nearer than that. */
+static bool find_below_a_node_that_says(uint32_t largest_below, enum heapster_strategy strategy, unsigned longer,
+                                        unsigned up)
+{
+    /* From the cursor on, what lies above the block that is found is not looked at. */
+    bool from_cursor = strategy == HEAPSTER_NEXT_FIT && up == 0;
+    struct hs_free_block *node;
+    struct hs_block *found;
+    const void *damage;
+
+    begin_with_a_longer_one(RANGE, strategy, longer);
+    list.cursor = list.head;
+    for (node = slot(longer); node != NULL && up > 0; up--)
+        node = node->parent;
+    if (node == NULL) {
+        (void)end();
+        return false;
+    }
+    node->largest_below = largest_below;
+    hs_mutex_assert_held(&list.lock);
+    found = hs_freelist_find_locked(&list, hs_block_bytes(&slot(longer)->tag), from_cursor);
+    damage = end();
+    assert_null(found);
+    assert_non_null(damage);
+    assert_true(is_abandoned());
+    return true;
+}
+
+/* Too large a value, and the zero that a program writes over all it has freed. */
+static void find_meets_a_wrong_largest_below(void **state)
+{
+    static const uint32_t values[] = {0, 1, UINT32_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(values); i++)
+        for (unsigned strategy = HEAPSTER_FIRST_FIT; strategy <= HEAPSTER_WORST_FIT; strategy++)
+            for (unsigned longer = 0; longer + 1 < SLOTS; longer++)
+                for (unsigned up = 0;
+                     find_below_a_node_that_says(values[i], (enum heapster_strategy)strategy, longer, up); up++)
+                    ;
+}
+
 static void strategy_switch_meets_a_bad_link(void **state)
 {
     const void *damage;
@@ -307,6 +357,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(link_meets_a_bad_tree),
         cmocka_unit_test(find_meets_a_tag_that_was_overwritten),
         cmocka_unit_test(find_meets_a_bad_tree),
+        cmocka_unit_test(find_meets_a_wrong_largest_below),
         cmocka_unit_test(strategy_switch_meets_a_bad_link),
         cmocka_unit_test(only_the_first_damage_is_kept),
         cmocka_unit_test(plausible_asks_for_place_state_and_tag),

@@ -249,6 +249,94 @@ static void shrinking_without_mremap_keeps_the_mapping(void **state)
     assert_sound();
 }
 
+/* The smaller block would be the arena's, which has no memory for it. */
+static char *shrink_without_memory(heapster_arena *arena, unsigned refused)
+{
+    char *block = heapster_arena_malloc(arena, MEBIBYTE), *shrunk;
+
+    fill_pattern(block, 100000, 7);
+    fail_os_calls(refused);
+    shrunk = heapster_realloc(block, 100000);
+    fail_os_calls(0);
+    assert_ptr_equal(shrunk, block);
+    assert_true(holds_pattern(shrunk, 100000, 7));
+    assert_sound();
+    return shrunk;
+}
+
+static void free_sized_after_a_shrink_that_stayed(void **state)
+{
+    heapster_arena *arena = heapster_arena_create(NULL);
+    char *block = shrink_without_memory(arena, ~0U);
+
+    (void)state;
+    assert_int_equal(heapster_usable_size(block), MEBIBYTE);
+    heapster_free_sized(block, 100000);
+    assert_int_equal(inside(arena)->large->blocks, 0);
+    /* Where the kernel does shorten the mapping, the memory is the program's no longer. */
+    block = shrink_without_memory(arena, ~(1U << HS_OS_MREMAP));
+    assert_in_range(heapster_usable_size(block), 100000, 100000 + hs_os_page_bytes());
+    heapster_free_sized(block, 100000);
+    assert_int_equal(inside(arena)->large->blocks, 0);
+    heapster_arena_destroy(arena);
+    assert_sound();
+}
+
+static void free_sized_after_a_growth_that_was_refused(void **state)
+{
+    char *idle = heapster_malloc(4 * MEBIBYTE), *block, *grown;
+
+    (void)state;
+    fail_os_calls(1U << HS_OS_MUNMAP);
+    heapster_free(idle);
+    fail_os_calls(0);
+    block = heapster_malloc(MEBIBYTE);
+    assert_ptr_equal(block, idle); /* longer than asked for */
+    fail_os_calls(~0U);
+    grown = heapster_realloc(block, 64 * MEBIBYTE);
+    fail_os_calls(0);
+    assert_null(grown);
+    heapster_free_sized(block, MEBIBYTE);
+    assert_false(is_large(block));
+    assert_sound();
+}
+
+static void trim_while_unmapping_is_refused(const struct hs_large_set *set)
+{
+    fail_os_calls(1U << HS_OS_MUNMAP);
+    (void)heapster_trim(0);
+    fail_os_calls(0);
+    assert_non_null(set->idle);
+}
+
+/* The kernel takes back later what it refused. */
+static void trim_returns_idle_mappings(void **state)
+{
+    heapster_arena *arena = heapster_arena_create(NULL);
+    const struct hs_large_set *sets[] = {&hs_heap_large, inside(arena)->large};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sets); i++) {
+        void *blocks[10];
+        uint64_t unmapped;
+
+        (void)heapster_trim(0);
+        for (size_t k = 0; k < COUNT_OF(blocks); k++)
+            blocks[k] = i == 0 ? heapster_malloc(MEBIBYTE) : heapster_arena_malloc(arena, MEBIBYTE);
+        fail_os_calls(1U << HS_OS_MUNMAP);
+        for (size_t k = 0; k < COUNT_OF(blocks); k++)
+            heapster_free(blocks[k]);
+        fail_os_calls(0);
+        trim_while_unmapping_is_refused(sets[i]);
+        unmapped = os_calls_made(HS_OS_MUNMAP);
+        assert_true(heapster_trim(0));
+        assert_null(sets[i]->idle);
+        assert_true(os_calls_made(HS_OS_MUNMAP) >= unmapped + COUNT_OF(blocks));
+        assert_sound();
+    }
+    heapster_arena_destroy(arena);
+}
+
 static void growth_without_memory_changes_nothing(void **state)
 {
     char *block = heapster_malloc(MEBIBYTE), *grown;
@@ -306,6 +394,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(idle_mapping_that_does_not_fit_is_left),
         cmocka_unit_test(growth_without_mremap_copies),
         cmocka_unit_test(shrinking_without_mremap_keeps_the_mapping),
+        cmocka_unit_test(free_sized_after_a_shrink_that_stayed),
+        cmocka_unit_test(free_sized_after_a_growth_that_was_refused),
+        cmocka_unit_test(trim_returns_idle_mappings),
         cmocka_unit_test(growth_without_memory_changes_nothing),
         cmocka_unit_test(arena_serves_where_no_mapping_is_to_be_had),
     };

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "region.h"
+
 #define MEBIBYTE ((size_t)1 << 20)
 
 /* ---- freed twice ----------------------------------------------------------------------------------------------- */
@@ -100,6 +102,53 @@ static void double_free_in_a_first_class_arena(void **state)
     expect_misuse("double free", free_twice_in_an_arena, &on_buffer);
     on_buffer = false;
     expect_misuse("double free", free_twice_in_an_arena, &on_buffer);
+}
+
+enum { REUSED_BYTES = 256 * 1024 };
+
+static _Alignas(65536) char reused[REUSED_BYTES];
+
+static void *map_reused(size_t bytes, void *context)
+{
+    (void)context;
+    return bytes <= sizeof reused ? reused : NULL;
+}
+
+static void unmap_nothing(void *base, size_t bytes, void *context)
+{
+    (void)base;
+    (void)bytes;
+    (void)context;
+}
+
+/* A pointer that died with its arena, freed when another arena has the memory. */
+static void free_in_the_next_arena(void *context)
+{
+    const struct heapster_arena_config *config = context;
+    heapster_arena *arena = heapster_arena_create(config);
+    char *blocks[3], *big;
+
+    for (unsigned i = 0; i < 3; i++)
+        blocks[i] = heapster_arena_malloc(arena, 1000);
+    heapster_arena_destroy(arena);
+    arena = heapster_arena_create(config);
+    big = heapster_arena_malloc(arena, 20000);
+    REQUIRE(big == blocks[0]); /* and so holds the other two */
+    heapster_free(blocks[1]);
+    REQUIRE(complaints_of(HEAPSTER_CHECK_AT_REST).count == 0);
+    heapster_free(big);
+    heapster_arena_destroy(arena);
+}
+
+static void double_free_in_memory_that_has_a_new_arena(void **state)
+{
+    static const struct heapster_os_hooks hooks = {map_reused, unmap_nothing, NULL};
+    static struct heapster_arena_config on_buffer = {.buffer = reused, .buffer_bytes = sizeof reused};
+    static struct heapster_arena_config hooked = {.hooks = &hooks};
+
+    (void)state;
+    expect_misuse("double free", free_in_the_next_arena, &on_buffer);
+    expect_misuse("double free", free_in_the_next_arena, &hooked);
 }
 
 static void realloc_freed(void *context)
@@ -267,6 +316,65 @@ static void free_of_the_page_before_a_large_block(void **state)
     expect_misuse("free of an interior pointer", free_before_a_large_block, NULL);
 }
 
+/* Just before the address there is nothing to read. */
+static void free_where_a_buffer_begins(void *context)
+{
+    size_t page = hs_os_page_bytes();
+    char *memory = mmap(NULL, 16 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct heapster_arena_config config = {.buffer = memory + page, .buffer_bytes = 15 * page};
+    char *block;
+
+    (void)context;
+    REQUIRE(memory != MAP_FAILED && mprotect(memory + page, 15 * page, PROT_READ | PROT_WRITE) == 0);
+    block = heapster_arena_malloc(heapster_arena_create(&config), 1000);
+    REQUIRE(block == memory + page + 16);
+    heapster_free(memory + page);
+    heapster_free(block);
+}
+
+/* The beginning of a region from mmap, where a block in use stands. */
+static char *make_mapped_region(void)
+{
+    struct hs_region *region;
+    char *block;
+
+    do {
+        block = heapster_malloc(100000);
+        REQUIRE(block != NULL);
+        region = hs_region_find(block);
+    } while (region->kind != HS_REGION_MAPPED || block != region->base + 16);
+    return region->base;
+}
+
+/* False where something else is mapped there. */
+static bool forbid_page(void *page)
+{
+    return mmap(page, hs_os_page_bytes(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == page;
+}
+
+static void free_where_a_mapping_begins(void *context)
+{
+    char *base;
+    unsigned regions = 0;
+
+    (void)context;
+    fail_os_calls(1U << HS_OS_SBRK);
+    do {
+        base = make_mapped_region();
+        REQUIRE(++regions < 100);
+    } while (!forbid_page(base - hs_os_page_bytes()));
+    fail_os_calls(0);
+    heapster_free(base);
+}
+
+static void free_of_the_start_of_a_region(void **state)
+{
+    (void)state;
+    /* Before the first block of memory that is the caller's own: either name is right. */
+    expect_misuse("free of an? (interior|foreign) pointer", free_where_a_buffer_begins, NULL);
+    expect_misuse("free of an interior pointer", free_where_a_mapping_begins, NULL);
+}
+
 /* ---- what a handler may do ------------------------------------------------------------------------------------- */
 
 static void allocate_in_the_handler(int signal_number)
@@ -307,6 +415,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(double_free_after_a_merge),
         cmocka_unit_test(double_free_on_an_exact_list),
         cmocka_unit_test(double_free_in_a_first_class_arena),
+        cmocka_unit_test(double_free_in_memory_that_has_a_new_arena),
         cmocka_unit_test(realloc_of_a_freed_block),
         cmocka_unit_test(usable_size_of_a_freed_block),
         cmocka_unit_test(free_of_a_foreign_pointer),
@@ -315,6 +424,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(free_of_an_interior_pointer),
         cmocka_unit_test(realloc_of_an_interior_pointer),
         cmocka_unit_test(free_of_the_page_before_a_large_block),
+        cmocka_unit_test(free_of_the_start_of_a_region),
         cmocka_unit_test(handler_of_sigabrt_may_allocate),
     };
 

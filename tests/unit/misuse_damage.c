@@ -6,7 +6,8 @@
  */
 #include "misuse.h"
 
-#include "block.h"
+#include "freelist.h"
+#include "options.h"
 
 enum { BLOCK_BYTES = 104, BLOCKS = 4 }; /* usable bytes of a block of 112 */
 
@@ -216,6 +217,98 @@ static void write_after_free(void **state)
     }
 }
 
+static _Alignas(16) char buffer[65536];
+
+struct wrong_largest {
+    enum heapster_strategy strategy;
+    uint32_t largest_below;
+    size_t request;
+};
+
+/* In an arena that cannot grow, the one free block of a range list says of itself that it is larger or smaller. */
+static void find_a_wrong_largest(void *context)
+{
+    const struct wrong_largest *wrong = context;
+    struct heapster_arena_config config = {
+        .strategy = wrong->strategy, .buffer = buffer, .buffer_bytes = sizeof buffer};
+    heapster_arena *arena = heapster_arena_create(&config);
+    char *block = heapster_arena_malloc(arena, 1100), *guard = heapster_arena_malloc(arena, 1000);
+
+    REQUIRE(guard != NULL);
+    while (heapster_arena_malloc(arena, 1000) != NULL)
+        ;
+    while (heapster_arena_malloc(arena, 1) != NULL)
+        ;
+    heapster_free(block);
+    ((struct hs_free_block *)hs_block_of(block))->largest_below = wrong->largest_below;
+    REQUIRE(heapster_arena_malloc(arena, wrong->request) == NULL);
+}
+
+static void wrong_largest_in_a_full_arena(void **state)
+{
+    (void)state;
+    for (unsigned strategy = HEAPSTER_FIRST_FIT; strategy <= HEAPSTER_WORST_FIT; strategy++) {
+        struct wrong_largest too_large = {(enum heapster_strategy)strategy, UINT32_MAX, 1250};
+        struct wrong_largest zero = {(enum heapster_strategy)strategy, 0, 1080};
+
+        expect_damage("overwritten tag", find_a_wrong_largest, &too_large);
+        expect_damage("overwritten tag", find_a_wrong_largest, &zero);
+    }
+}
+
+/* ---- after damage ---------------------------------------------------------------------------------------------- */
+
+enum { SMALL_BLOCKS = 64, SMALL_BYTES = 24 };
+
+static void require_a_list_in_order(void)
+{
+    struct complaints complaints = complaints_of(HEAPSTER_CHECK_AT_REST);
+
+    REQUIRE(!complains_of(&complaints, "A1") && !complains_of(&complaints, "F4") && !complains_of(&complaints, "F3"));
+}
+
+/* An exact list is abandoned; then a block goes back that stands between two blocks that were on it, and others do. */
+static void go_on_after_an_abandoned_list(void *context)
+{
+    struct heapster_arena_config config = {.buffer = buffer, .buffer_bytes = sizeof buffer};
+    heapster_arena *arena = heapster_arena_create(&config);
+    char *small[SMALL_BLOCKS];
+    unsigned freed = 0, found = 0;
+
+    (void)context;
+    hs_options.abort_on_misuse = false;
+    for (unsigned i = 0; i < SMALL_BLOCKS; i++)
+        small[i] = heapster_arena_malloc(arena, SMALL_BYTES);
+    for (unsigned i = 0; i < 16; i += 2)
+        heapster_free(small[i]);
+    spoil(small[14], 16); /* the head of the list */
+    REQUIRE(heapster_arena_malloc(arena, SMALL_BYTES) != NULL);
+    require_a_list_in_order();
+    heapster_free(small[7]);
+    require_a_list_in_order();
+    for (unsigned i = 21; i < 40; i += 4, freed++)
+        heapster_free(small[i]);
+    require_a_list_in_order();
+    while (heapster_arena_malloc(arena, 2000) != NULL)
+        ;
+    while (heapster_arena_malloc(arena, 100) != NULL)
+        ;
+    while (heapster_arena_malloc(arena, SMALL_BYTES) != NULL)
+        found++;
+    REQUIRE(found >= freed);
+    require_a_list_in_order();
+}
+
+static void abandoned_list_goes_on(void **state)
+{
+    struct outcome outcome;
+
+    (void)state;
+    run_child(&outcome, go_on_after_an_abandoned_list, NULL);
+    assert_exits_with(&outcome, 0);
+    assert_true(is_misuse_report(outcome.text, "overwritten tag"));
+}
+
 /* ---- wrong sizes ----------------------------------------------------------------------------------------------- */
 
 struct wrong_size {
@@ -270,6 +363,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(wrong_left_byte),
         cmocka_unit_test(underflow_of_a_large_block),
         cmocka_unit_test(write_after_free),
+        cmocka_unit_test(wrong_largest_in_a_full_arena),
+        cmocka_unit_test(abandoned_list_goes_on),
         cmocka_unit_test(free_sized),
         cmocka_unit_test(free_aligned_sized),
     };
