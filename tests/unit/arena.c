@@ -4,6 +4,8 @@
  */
 #include "support.h"
 
+#include "arena_moves.h"
+
 enum { ROOM = 1024 }; /* bytes for blocks */
 
 static _Alignas(64) char buffer[ROOM + HS_REGION_OVERHEAD_BYTES];
@@ -348,6 +350,38 @@ static void account_adds_up(void **state)
     assert_int_equal(hs_arena_claims_in_flight(inside(arena)), 0);
 }
 
+/* Two threads that free the same block meet when the second one comes to publish what the first one has published. */
+static void publishing_a_free_block_is_refused(void **state)
+{
+    struct hs_settlement settlement = {.frees = 1, .freed_bytes = 64};
+    void *block = take(64);
+    void *wall = take(64);
+    size_t bytes;
+
+    (void)state;
+    assert_non_null(wall);
+    heapster_free(block);
+    assert_null(hs_thread()->damage);
+    assert_ptr_equal(hs_arena_publish(inside(arena), hs_block_of(block), settlement, &bytes), hs_block_of(block));
+    assert_ptr_equal(hs_thread()->damage, block);
+    hs_thread()->damage = NULL;
+    assert_layout("F64 U64 F896");
+    assert_int_equal(hs_arena_account(inside(arena)).frees, 1);
+}
+
+/* Between fork's handlers the other threads stand still, and so do their claims. */
+static void forking_thread_waits_for_no_claim(void **state)
+{
+    (void)state;
+    assert_non_null(take(ROOM));
+    inside(arena)->account.claimed++;
+    hs_thread()->owns_every_lock = true;
+    assert_null(take(64));
+    hs_thread()->owns_every_lock = false;
+    inside(arena)->account.claimed--;
+    assert_layout("U1024");
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -373,6 +407,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(aligned_blocks_are_cut_out_of_the_middle),
         cmocka_unit_test(front_piece_is_never_too_short),
         cmocka_unit_test(account_adds_up),
+        cmocka_unit_test(publishing_a_free_block_is_refused),
+        cmocka_unit_test(forking_thread_waits_for_no_claim),
     };
 
     return run_named_with(tests, COUNT_OF(tests), argc, argv, begin, end);

@@ -377,6 +377,35 @@ static void arena_serves_where_no_mapping_is_to_be_had(void **state)
     assert_sound();
 }
 
+/* Two threads that free the same block both come here; the set decides which of them was first. */
+static void second_release_is_refused(void **state)
+{
+    void *block = heapster_malloc(MEBIBYTE);
+    struct hs_region *region = hs_region_find(block);
+    uint64_t blocks = hs_heap_large.blocks;
+
+    (void)state;
+    assert_true(hs_large_release(region, block));
+    assert_false(hs_large_release(region, block));
+    assert_int_equal(hs_heap_large.blocks, blocks - 1);
+    assert_sound();
+}
+
+static void absurd_request_does_not_trim_the_heap(void **state)
+{
+    struct heapster_stats before, after;
+    void *block = heapster_malloc(200000), *wall = heapster_malloc(100);
+
+    (void)state;
+    heapster_free(block);
+    heapster_stats(&before);
+    assert_null(heapster_malloc((size_t)1 << 46 << 1));
+    heapster_stats(&after);
+    assert_int_equal(after.os_purged_bytes, before.os_purged_bytes);
+    assert_int_equal(after.region_bytes, before.region_bytes);
+    heapster_free(wall);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -399,6 +428,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(trim_returns_idle_mappings),
         cmocka_unit_test(growth_without_memory_changes_nothing),
         cmocka_unit_test(arena_serves_where_no_mapping_is_to_be_had),
+        cmocka_unit_test(second_release_is_refused),
+        cmocka_unit_test(absurd_request_does_not_trim_the_heap),
     };
 
     return run_named(tests, COUNT_OF(tests), argc, argv);
