@@ -28,28 +28,24 @@ void hs_arena_set_age(struct hs_block *block, struct hs_age age)
     node->dirty_since_ms = age.dirty_since_ms;
 }
 
-/* The age of two blocks that become one: that of the longer one. Where only that one's pages were given back, the
- * shorter one has just made the whole dirty. */
-static struct hs_age age_of_both(const struct hs_block *longer, const struct hs_block *shorter)
+/* The age of two blocks that become one: that of the older one, so that nothing dirty waits longer than it has to. */
+static struct hs_age age_of_both(struct hs_age one, struct hs_age other)
 {
-    struct hs_age age = hs_arena_age(longer);
-
-    if (age.purged && !hs_arena_age(shorter).purged)
-        return (struct hs_age){false, hs_os_now_ms()};
-    return age;
+    if (one.purged || (!other.purged && other.dirty_since_ms < one.dirty_since_ms))
+        return other;
+    return one;
 }
 
 /* `right` becomes part of `left`, which is BUSY from here on; the caller owns both and a lock of the boundary rule is
  * held. */
 static void merge(struct hs_arena *arena, struct hs_block *left, struct hs_block *right)
 {
-    size_t left_bytes = hs_block_bytes(left), right_bytes = hs_block_bytes(right);
-    bool has_age = left_bytes + right_bytes >= HS_PURGE_BYTES_LEAST;
+    size_t bytes = hs_block_bytes(left) + hs_block_bytes(right);
     struct hs_age age = {false, 0};
 
-    if (has_age)
-        age = left_bytes >= right_bytes ? age_of_both(left, right) : age_of_both(right, left);
-    hs_block_set_bytes(left, left_bytes + right_bytes, arena->number);
+    if (bytes >= HS_PURGE_BYTES_LEAST)
+        age = age_of_both(hs_arena_age(left), hs_arena_age(right));
+    hs_block_set_bytes(left, bytes, arena->number);
     hs_arena_set_age(left, age);
     hs_block_set_state(left, HS_STATE_BUSY);
     hs_block_set_state(right, HS_STATE_DEAD);
