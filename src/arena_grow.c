@@ -47,14 +47,9 @@ static void widen_bounds(struct hs_arena *arena, const char *base, size_t bytes)
         hs_store_relaxed(&arena->bounds.high, (uintptr_t)base + bytes);
 }
 
-static bool is_overlay(enum hs_region_kind kind)
-{
-    return kind == HS_REGION_BUFFER || kind == HS_REGION_HOOKED;
-}
-
 static bool enter_map(struct hs_region *region, size_t bytes)
 {
-    if (!is_overlay(region->kind))
+    if (!hs_region_is_overlay(region))
         return hs_region_enter(region, region->base, bytes);
     hs_region_overlay_add(region);
     return true;
@@ -98,7 +93,7 @@ void hs_arena_detach_region_locked(struct hs_arena *arena, struct hs_region *reg
     size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
 
     hs_mutex_assert_held(&arena->lock);
-    if (is_overlay(region->kind))
+    if (hs_region_is_overlay(region))
         hs_region_overlay_remove(region);
     else
         hs_region_leave(region->base, bytes);

@@ -258,7 +258,7 @@ void hs_arena_return_regions(struct hs_arena *arena)
         struct hs_region *region = arena->regions;
         size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
 
-        if (region->kind == HS_REGION_BUFFER || region->kind == HS_REGION_HOOKED)
+        if (hs_region_is_overlay(region))
             kill_tags(region);
         hs_arena_detach_region_locked(arena, region);
         if (region->kind != HS_REGION_BUFFER && !hs_arena_unmap_region(arena, region->base, bytes, region->kind))

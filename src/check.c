@@ -111,7 +111,7 @@ static void check_map(struct checker *checker, struct hs_region *region)
 {
     size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
 
-    if (region->kind == HS_REGION_BUFFER || region->kind == HS_REGION_HOOKED) {
+    if (hs_region_is_overlay(region)) {
         (void)expect(checker, hs_region_overlay_find(region->base) == region, "R1", region->base,
                      "an overlay is not on the list of overlays");
         return;
@@ -313,7 +313,7 @@ static bool check_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
     if (checker->mode == HEAPSTER_CHECK_AT_REST && tally.complete)
         check_rest(checker, arena, &tally);
     hs_arena_unlock_all(arena);
-    if (arena->large != NULL && arena->large != &hs_heap_large)
+    if (hs_heap_has_own_large(arena))
         check_large_set(checker, arena->large);
     return true;
 }

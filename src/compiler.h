@@ -9,8 +9,6 @@
 
 #define HS_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define HS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
-#define HS_NOINLINE __attribute__((noinline))
-#define HS_COLD __attribute__((cold, noinline))
 #define HS_CACHE_LINE_BYTES 64
 
 /* Clang's thread-safety analysis; gcc has none. */

@@ -128,7 +128,7 @@ static bool search_set(struct hs_large_set *set, struct large_search *search)
 
 static bool search_arena(struct hs_arena *arena, void *context)
 {
-    if (arena->large != NULL && arena->large != &hs_heap_large)
+    if (hs_heap_has_own_large(arena))
         return !search_set(arena->large, context);
     return true;
 }

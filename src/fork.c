@@ -36,7 +36,7 @@ static bool unlock_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 static bool lock_large(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 {
     (void)context;
-    if (arena->large != NULL && arena->large != &hs_heap_large)
+    if (hs_heap_has_own_large(arena))
         hs_mutex_lock_for_fork(&arena->large->lock);
     return true;
 }
@@ -44,7 +44,7 @@ static bool lock_large(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 static bool unlock_large(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 {
     (void)context;
-    if (arena->large != NULL && arena->large != &hs_heap_large)
+    if (hs_heap_has_own_large(arena))
         hs_mutex_unlock_after_fork(&arena->large->lock);
     return true;
 }

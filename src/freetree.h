@@ -4,8 +4,8 @@
  * A treap: a binary tree ordered by key from left to right, and a heap by priority from top to bottom. Priorities are
  * a keyed hash of the address, so the shape is as good as random whatever sizes a program asks for.
  *
- * No function here follows a pointer into a damaged block unseen: hs_freetree_step validates each. Where it finds
- * damage the function gives up and says so; the list is then abandoned by freelist.c.
+ * No function here follows a pointer into a damaged block unseen: each link is validated before it is followed. Where
+ * it finds damage the function gives up and says so; the list is then abandoned by freelist.c.
  */
 #ifndef HS_FREETREE_H
 #define HS_FREETREE_H

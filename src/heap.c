@@ -173,7 +173,7 @@ static bool trim_arena(struct hs_arena *arena, void *context)
 
     enum hs_trimmed trimmed = hs_arena_trim(arena, trim->keep_bytes);
 
-    if (arena->large != NULL && arena->large != &hs_heap_large)
+    if (hs_heap_has_own_large(arena))
         trim->gave_back |= hs_large_trim(arena->large);
     trim->gave_back |= trimmed != HS_TRIMMED_NOTHING;
     trim->lowered_break |= trimmed == HS_TRIMMED_BREAK;

@@ -30,6 +30,12 @@ extern struct hs_large_set hs_heap_large;
 
 void hs_heap_make_ready(void);
 
+/* Whether the arena brings a large set of its own, as first-class arenas on mmap do. */
+static inline bool hs_heap_has_own_large(const struct hs_arena *arena)
+{
+    return arena->large != NULL && arena->large != &hs_heap_large;
+}
+
 /* The first line of every public function that looks at the heap. */
 static inline void hs_heap_start(void)
 {

@@ -91,6 +91,12 @@ struct hs_region_leaf;
 struct hs_region_leaf *hs_region_reserve_leaf(void);
 void hs_region_enter_reserved(struct hs_region *region, const char *base, struct hs_region_leaf *reserved);
 
+/* Whether the region lies in memory of a caller's. */
+static inline bool hs_region_is_overlay(const struct hs_region *region)
+{
+    return region->kind == HS_REGION_BUFFER || region->kind == HS_REGION_HOOKED;
+}
+
 void hs_region_overlay_add(struct hs_region *region);
 void hs_region_overlay_remove(struct hs_region *region);
 /* The innermost overlay that `address` lies in, or NULL. */

@@ -45,7 +45,7 @@ static bool add_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
     out->coalesces += account.coalesces;
     out->retreats += account.retreats;
     out->arena_count++;
-    if (arena->large != NULL && arena->large != &hs_heap_large)
+    if (hs_heap_has_own_large(arena))
         add_large_set(out, arena->large);
     return true;
 }

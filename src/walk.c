@@ -72,7 +72,7 @@ static bool visit_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
     for (struct hs_region *region = arena->regions; region != NULL && !walk->stopped; region = region->next)
         visit_region(walk, arena, region);
     hs_arena_unlock_all(arena);
-    if (walk->stopped || arena->large == NULL || arena->large == &hs_heap_large)
+    if (walk->stopped || !hs_heap_has_own_large(arena))
         return !walk->stopped;
     return visit_set(walk, arena->large);
 }
