@@ -34,4 +34,16 @@
 #endif
 #endif
 
+/* Sanitizers that keep a shadow of the whole address space. */
+#if defined(HS_THREAD_SANITIZER) || defined(__SANITIZE_ADDRESS__)
+#define HS_HAS_SHADOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
+#define HS_HAS_SHADOW 1
+#endif
+#endif
+#if !defined(HS_HAS_SHADOW)
+#define HS_HAS_SHADOW 0
+#endif
+
 #endif

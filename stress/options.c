@@ -14,12 +14,15 @@ static const char *const strategy_names[STRESS_STRATEGIES] = {"first", "next", "
 
 static const char usage[] = "usage: heapster-stress [--threads N] [--seconds N | --ops N] [--seed N]\n"
                             "                       [--strategy first|next|best|worst|all] [--arenas N]\n"
+                            "                       [--allocator heapster|system] [--same-process]\n"
+                            "                       [--hang-seconds N] [--tolerate misaligned|errno]...\n"
+                            "                       [--json FILE] [--junit FILE] [--report FILE.html]\n"
                             "                       [--list] [--help] [SCENARIO...]\n";
 
 static const char details[] =
     "\n"
-    "Puts Heapster under load and verifies every block: no overlap, content, alignment, usable size, zeroed\n"
-    "calloc, kept prefix of realloc; and the heap's own invariants, while the threads run and at rest.\n"
+    "Puts an allocator under load and verifies every block: no overlap, content, alignment, usable size, zeroed\n"
+    "calloc, kept prefix of realloc; and Heapster's own invariants, while the threads run and at rest.\n"
     "\n"
     "  --threads N     threads that allocate (8)\n"
     "  --seconds N     how long they do so, split evenly over the scenarios; fractions allowed (5)\n"
@@ -27,10 +30,20 @@ static const char details[] =
     "  --seed N        decides what each thread does, scheduling aside (random, and printed)\n"
     "  --strategy S    first, next, best, worst, or all: one after another, each for the full duration (first)\n"
     "  --arenas N      how many arenas threads are spread over (four for each processor)\n"
+    "  --allocator A   heapster: its functions by their own names (default); system: the process's own malloc,\n"
+    "                  as in LD_PRELOAD=libjemalloc.so.2 heapster-stress --allocator system\n"
+    "  --same-process  one heap for all scenarios, one after another; otherwise each has a process of its own\n"
+    "  --hang-seconds N  without progress, and a thread is taken to hang (60)\n"
+    "  --tolerate W    misaligned, errno: counted only, so that what else is wrong comes to light; may be repeated\n"
+    "  --json FILE     all results and measurements; - is standard output\n"
+    "  --junit FILE    verdicts, for CI servers\n"
+    "  --report FILE   one page of HTML with charts, and a picture of the heap\n"
     "  --list          names the scenarios; default: all of them\n"
     "\n"
-    "Exit status: 0 passed, 1 something was violated, 2 usage. A violation is reported on standard error with the\n"
-    "block's history and the command that runs the same again.\n";
+    "Runs of a minute and more for each scenario are held against growth of memory and loss of speed.\n"
+    "\n"
+    "Exit status: 0 passed, 1 something was violated, 2 usage, 77 all that was asked for had to be skipped. A\n"
+    "violation is reported on standard error with the block's history and the command that runs the same again.\n";
 
 static void write_text(int file, const char *text)
 {
@@ -97,6 +110,29 @@ static bool read_strategy(const char *text, struct stress_options *options)
     return false;
 }
 
+static bool read_allocator(const char *text, struct stress_options *options)
+{
+    options->system_allocator = strcmp(text, "system") == 0;
+    return options->system_allocator || strcmp(text, "heapster") == 0;
+}
+
+static bool read_tolerance(const char *text, struct stress_options *options)
+{
+    if (strcmp(text, "misaligned") == 0)
+        options->tolerated |= KIT_TOLERATE_MISALIGNED;
+    else if (strcmp(text, "errno") == 0)
+        options->tolerated |= KIT_TOLERATE_ERRNO;
+    else
+        return false;
+    return true;
+}
+
+static bool read_path(const char *text, const char **out)
+{
+    *out = text;
+    return text[0] != '\0';
+}
+
 static bool add_scenario(const char *name, struct stress_options *options)
 {
     const struct kit_scenario *scenario = stress_scenario_named(name);
@@ -107,26 +143,61 @@ static bool add_scenario(const char *name, struct stress_options *options)
     return true;
 }
 
+static bool read_report_flag(const char *flag, const char *value, struct stress_options *options)
+{
+    if (strcmp(flag, "--json") == 0)
+        return read_path(value, &options->json_path);
+    if (strcmp(flag, "--junit") == 0)
+        return read_path(value, &options->junit_path);
+    return read_path(value, &options->html_path);
+}
+
+static bool read_value(const char *flag, const char *value, struct stress_options *options)
+{
+    if (strcmp(flag, "--threads") == 0)
+        return read_unsigned(value, KIT_THREADS_MAX, &options->threads);
+    if (strcmp(flag, "--arenas") == 0)
+        return read_unsigned(value, 254, &options->arenas);
+    if (strcmp(flag, "--hang-seconds") == 0)
+        return read_unsigned(value, 3600, &options->hang_seconds);
+    if (strcmp(flag, "--seconds") == 0)
+        return read_seconds(value, &options->seconds);
+    if (strcmp(flag, "--ops") == 0)
+        return read_number(value, 1, UINT64_C(1) << 39, &options->ops);
+    if (strcmp(flag, "--seed") == 0)
+        return read_number(value, 0, UINT64_MAX, &options->seed);
+    if (strcmp(flag, "--strategy") == 0)
+        return read_strategy(value, options);
+    if (strcmp(flag, "--tolerate") == 0)
+        return read_tolerance(value, options);
+    if (strcmp(flag, "--allocator") == 0)
+        return read_allocator(value, options);
+    return read_report_flag(flag, value, options);
+}
+
 /* A flag with a value. */
 static bool read_flag(const char *flag, const char *value, struct stress_options *options)
 {
-    bool good;
+    static const char *const flags[] = {"--threads",  "--arenas", "--hang-seconds", "--seconds",
+                                        "--ops",      "--seed",   "--strategy",     "--allocator",
+                                        "--tolerate", "--json",   "--junit",        "--report"};
+    unsigned i = 0;
 
-    if (strcmp(flag, "--threads") == 0)
-        good = value != NULL && read_unsigned(value, KIT_THREADS_MAX, &options->threads);
-    else if (strcmp(flag, "--arenas") == 0)
-        good = value != NULL && read_unsigned(value, 254, &options->arenas);
-    else if (strcmp(flag, "--seconds") == 0)
-        good = value != NULL && read_seconds(value, &options->seconds);
-    else if (strcmp(flag, "--ops") == 0)
-        good = value != NULL && read_number(value, 1, UINT64_C(1) << 39, &options->ops);
-    else if (strcmp(flag, "--seed") == 0)
-        good = value != NULL && read_number(value, 0, UINT64_MAX, &options->seed);
-    else if (strcmp(flag, "--strategy") == 0)
-        good = value != NULL && read_strategy(value, options);
-    else
+    while (i < sizeof flags / sizeof flags[0] && strcmp(flag, flags[i]) != 0)
+        i++;
+    if (i == sizeof flags / sizeof flags[0])
         return complain("unknown flag: ", flag);
-    return good || complain("bad or missing value of ", flag);
+    return (value != NULL && read_value(flag, value, options)) || complain("bad or missing value of ", flag);
+}
+
+/* The process's own malloc has neither. */
+static bool is_consistent(const struct stress_options *options)
+{
+    if (!options->system_allocator)
+        return true;
+    if (options->arenas != 0 || options->first_strategy != options->last_strategy || options->first_strategy != 0)
+        return complain("--strategy and --arenas are Heapster's: ", "not with --allocator system");
+    return true;
 }
 
 static uint64_t random_seed(void)
@@ -139,7 +210,7 @@ static uint64_t random_seed(void)
 
 bool stress_options_parse(int count, char **arguments, struct stress_options *options)
 {
-    *options = (struct stress_options){.threads = 8, .seconds = 5, .seed = random_seed()};
+    *options = (struct stress_options){.threads = 8, .seconds = 5, .hang_seconds = 60, .seed = random_seed()};
     for (int i = 1; i < count; i++) {
         const char *argument = arguments[i];
 
@@ -147,6 +218,8 @@ bool stress_options_parse(int count, char **arguments, struct stress_options *op
             options->list = true;
         else if (strcmp(argument, "--help") == 0)
             options->help = true;
+        else if (strcmp(argument, "--same-process") == 0)
+            options->same_process = true;
         else if (argument[0] != '-') {
             if (!add_scenario(argument, options))
                 return false;
@@ -161,7 +234,7 @@ bool stress_options_parse(int count, char **arguments, struct stress_options *op
             options->scenarios[options->scenario_count] = stress_scenarios[options->scenario_count];
             options->scenario_count++;
         }
-    return true;
+    return is_consistent(options);
 }
 
 void stress_options_help(void)

@@ -12,13 +12,18 @@ enum { STRESS_SCENARIOS_MAX = 64, STRESS_STRATEGIES = HEAPSTER_WORST_FIT + 1 };
 
 struct stress_options {
     unsigned threads;
-    unsigned arenas; /* 0: as many as Heapster makes */
+    unsigned hang_seconds; /* without progress, and a thread is taken to hang */
+    unsigned arenas;       /* 0: as many as Heapster makes */
     double seconds;
     uint64_t ops; /* of each thread; 0: by time */
     uint64_t seed;
     unsigned first_strategy, last_strategy;
     const struct kit_scenario *scenarios[STRESS_SCENARIOS_MAX];
     unsigned scenario_count;
+    unsigned tolerated;                             /* of enum kit_tolerance */
+    const char *json_path, *junit_path, *html_path; /* reports asked for, or NULL */
+    bool system_allocator;                          /* the process's own malloc instead of heapster_malloc */
+    bool same_process;
     bool list, help;
 };
 

@@ -16,13 +16,35 @@
 
 #include "text.h"
 
-/* Called for each block of a walk; must not allocate. */
-typedef void kit_visit(uintptr_t address, size_t usable_bytes, bool is_live, void *argument);
+/* A block of a walk through the heap. */
+enum kit_block_state { KIT_BLOCK_LIVE, KIT_BLOCK_KEPT, KIT_BLOCK_FREE }; /* kept: in a cache, or in flight */
+struct kit_walked {
+    uintptr_t payload;
+    size_t usable_bytes;
+    size_t block_bytes; /* with what the allocator keeps before the payload */
+    enum kit_block_state state;
+    unsigned arena;
+};
+
+/* Called for each of them; must not allocate. */
+typedef void kit_visit(const struct kit_walked *block, void *argument);
+
+/* How often the locks of an arena were taken, and found taken by another thread. */
+struct kit_contention {
+    unsigned arena;
+    uint64_t acquired, contended;
+};
+
+/* Called for each lock that is held, with its name and what `self` said in the thread that holds it. */
+typedef void kit_held_lock(const char *name, const void *holder, void *argument);
 
 struct kit_allocator {
     const char *name;
+    bool is_heapster;       /* the functions of heapster.h speak of its blocks */
     size_t least_alignment; /* of every block */
-    bool keeps_errno;       /* successful calls leave errno alone */
+    bool weakly_aligns;     /* less than 16 bytes only as their size demands (C23 7.24.3) */
+    bool keeps_errno;       /* successful calls leave errno alone; free does so anyway (POSIX.1-2024) */
+    bool keeps_on_zero;     /* realloc to 0 may return a block instead of freeing it */
     bool may_refuse;        /* has little memory: NULL with ENOMEM is no violation */
     void *context;          /* the first argument of each function */
 
@@ -42,6 +64,13 @@ struct kit_allocator {
     void (*check_statistics)(void *context, struct kit_text *findings);
     void (*walk)(void *context, kit_visit *visit, void *argument);
     uint64_t (*used_blocks)(void *context);
+    uint64_t (*held_bytes)(void *context);                /* of the OS, in use or not */
+    bool (*trim)(void *context, size_t keep_bytes);       /* gives unused memory back to the OS */
+    unsigned (*contention)(void *context, struct kit_contention *out, unsigned room);
+
+    /* For the watchdog, on a heap that may be locked for ever; may be NULL. */
+    const void *(*self)(void *context);
+    void (*held_locks)(void *context, kit_held_lock *visit, void *argument);
 
     /* Makes the calling thread allocate where the caller of `home` does; may be NULL. */
     void *(*home)(void *context);
@@ -50,6 +79,10 @@ struct kit_allocator {
 
 /* The functions of heapster.h. */
 extern const struct kit_allocator kit_heapster;
+
+/* The process's own malloc, whatever that is: libc's, or what was preloaded; named after the file it comes from.
+ * usable_size is NULL where that has no malloc_usable_size; the oracle cannot judge such an allocator. */
+struct kit_allocator kit_system(void);
 
 /* The same for blocks of one first-class arena, a struct heapster_arena. */
 struct kit_allocator kit_heapster_arena(void *arena);

@@ -103,12 +103,25 @@ struct walk {
     void *argument;
 };
 
+static enum kit_block_state state_of(enum heapster_block_state state)
+{
+    if (state == HEAPSTER_BLOCK_FREE)
+        return KIT_BLOCK_FREE;
+    return state == HEAPSTER_BLOCK_USED || state == HEAPSTER_BLOCK_LARGE ? KIT_BLOCK_LIVE : KIT_BLOCK_KEPT;
+}
+
 static bool visit_block(const struct heapster_block_info *block, void *context)
 {
     const struct walk *walk = context;
-    bool is_live = block->state == HEAPSTER_BLOCK_USED || block->state == HEAPSTER_BLOCK_LARGE;
+    struct kit_walked walked = {
+        .payload = (uintptr_t)block->payload,
+        .usable_bytes = block->usable_bytes,
+        .block_bytes = block->block_bytes,
+        .state = state_of(block->state),
+        .arena = block->arena,
+    };
 
-    walk->visit((uintptr_t)block->payload, block->usable_bytes, is_live, walk->argument);
+    walk->visit(&walked, walk->argument);
     return true;
 }
 
@@ -129,6 +142,21 @@ static uint64_t used_blocks(void *context)
     return stats.used_blocks;
 }
 
+static uint64_t held_bytes(void *context)
+{
+    struct heapster_stats stats;
+
+    (void)context;
+    heapster_stats(&stats);
+    return stats.region_bytes + stats.large_bytes;
+}
+
+static bool trim(void *context, size_t keep_bytes)
+{
+    (void)context;
+    return heapster_trim(keep_bytes);
+}
+
 static void *home(void *context)
 {
     (void)context;
@@ -143,6 +171,7 @@ static void settle(void *context, void *arena)
 
 const struct kit_allocator kit_heapster = {
     .name = "heapster",
+    .is_heapster = true,
     .least_alignment = 16,
     .keeps_errno = true,
     .malloc = call_malloc,
@@ -159,6 +188,8 @@ const struct kit_allocator kit_heapster = {
     .check_statistics = check_statistics,
     .walk = call_walk,
     .used_blocks = used_blocks,
+    .held_bytes = held_bytes,
+    .trim = trim,
     .home = home,
     .settle = settle,
 };

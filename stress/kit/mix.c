@@ -96,3 +96,12 @@ void kit_mix_step(struct kit_thread *thread, const struct kit_mix *mix, const st
     else
         kit_mix_release(thread, *place);
 }
+
+void kit_trim(struct kit_thread *thread, size_t keep_bytes)
+{
+    const struct kit_allocator *allocator = thread->run->allocator;
+
+    kit_doing(thread, KIT_TUNE, keep_bytes);
+    if (allocator->trim != NULL)
+        (void)allocator->trim(allocator->context, keep_bytes);
+}

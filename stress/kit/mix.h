@@ -36,4 +36,7 @@ void kit_mix_resize(struct kit_thread *thread, struct kit_block *block, const st
 /* One operation on one of the thread's records; new blocks come from `allocator`. */
 void kit_mix_step(struct kit_thread *thread, const struct kit_mix *mix, const struct kit_allocator *allocator);
 
+/* Gives unused memory back to the OS, where the allocator has a call for that. */
+void kit_trim(struct kit_thread *thread, size_t keep_bytes);
+
 #endif

@@ -1,6 +1,7 @@
 #include "oracle.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "pattern.h"
 #include "violation.h"
@@ -8,8 +9,18 @@
 /* Larger blocks are only sampled while they live. */
 enum { WHOLE_CHECK_BYTES = 4096, SAMPLE_BYTES = 128, SAMPLES = 4 };
 
+enum { TIMED_ONE_IN = 8 };
+
 /* No errno that a call would set. */
 enum { ERRNO_BEFORE = 4095 };
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 static void note(const struct kit_thread *thread, struct kit_block *block, enum kit_deed deed)
 {
@@ -24,10 +35,40 @@ static void add_live(struct kit_thread *thread, int64_t bytes)
     kit_put(thread->live_bytes, kit_get(thread->live_bytes) + bytes);
 }
 
+/* One call of TIMED_ONE_IN is timed: reading the clock costs as much as a fast call. */
+static uint64_t start_clock(const struct kit_thread *thread)
+{
+    return kit_get(thread->ops) % TIMED_ONE_IN == 0 ? now_ns() : 0;
+}
+
+/* Keeps errno. */
+static void stop_clock(struct kit_thread *thread, enum kit_call call, uint64_t started)
+{
+    if (started != 0)
+        kit_latency_add(&thread->latency[call], now_ns() - started);
+}
+
+/* True, and counted, where the run is to go on after such a violation. */
+static bool is_tolerated(enum kit_tolerance what)
+{
+    struct kit_run *run = kit_current;
+
+    if ((run->config->tolerated & what) == 0)
+        return false;
+    (void)atomic_fetch_add_explicit(&run->result->tolerated, 1, memory_order_relaxed); /* relaxed: a count */
+    return true;
+}
+
 static void expect_errno(const struct kit_block *block, int expected, const char *after)
 {
-    if (block->allocator->keeps_errno && errno != expected)
+    if (errno != expected && !is_tolerated(KIT_TOLERATE_ERRNO))
         kit_violation(block, NULL, "errno", "%d after %s, expected %d", errno, after, expected);
+}
+
+static void expect_errno_kept(const struct kit_block *block, const char *after)
+{
+    if (block->allocator->keeps_errno)
+        expect_errno(block, ERRNO_BEFORE, after);
 }
 
 /* Even a block without a usable byte has an address of its own. */
@@ -139,16 +180,24 @@ static void refused(const struct kit_block *block, size_t bytes)
     expect_errno(block, ENOMEM, "a refusal");
 }
 
+static size_t alignment_of(const struct kit_block *block)
+{
+    size_t alignment = block->allocator->least_alignment, bytes = kit_get(block->bytes);
+
+    while (block->allocator->weakly_aligns && alignment > 1 && alignment > bytes)
+        alignment /= 2;
+    return block->alignment > alignment ? block->alignment : alignment;
+}
+
 /* What the allocator handed out, on its own and beside all others. */
 static void accept_range(const struct kit_thread *thread, struct kit_block *block, void *payload)
 {
     const struct kit_allocator *allocator = block->allocator;
-    size_t alignment = block->alignment > allocator->least_alignment ? block->alignment : allocator->least_alignment;
-    size_t usable_bytes;
+    size_t alignment = alignment_of(block), usable_bytes;
 
     kit_put(block->address, (uintptr_t)payload);
     kit_put(block->usable_bytes, 0);
-    if ((uintptr_t)payload % alignment != 0)
+    if ((uintptr_t)payload % alignment != 0 && !is_tolerated(KIT_TOLERATE_MISALIGNED))
         kit_violation(block, NULL, "misaligned", "%p is no multiple of %zu", payload, alignment);
     usable_bytes = allocator->usable_size(allocator->context, payload);
     kit_put(block->usable_bytes, usable_bytes);
@@ -163,6 +212,7 @@ void kit_allocate(struct kit_thread *thread, struct kit_block *block, const stru
 {
     void *payload;
     size_t dirty;
+    uint64_t clock;
 
     kit_doing(thread, how, bytes);
     block->allocator = allocator;
@@ -173,13 +223,15 @@ void kit_allocate(struct kit_thread *thread, struct kit_block *block, const stru
     kit_put(block->id, (uint64_t)thread->index << 40 | thread->next_id++);
     block->key = kit_pattern_key(thread->run->config->seed, kit_get(block->id));
     note(thread, block, how);
+    clock = start_clock(thread);
     errno = ERRNO_BEFORE;
     payload = call_allocator(block, how, alignment, bytes);
+    stop_clock(thread, KIT_CALL_ALLOCATE, clock);
     if (payload == NULL) {
         refused(block, bytes);
         return;
     }
-    expect_errno(block, ERRNO_BEFORE, kit_deed_name(how));
+    expect_errno_kept(block, kit_deed_name(how));
     accept_range(thread, block, payload);
     dirty = how == KIT_CALLOC ? kit_pattern_first_nonzero(payload, bytes) : KIT_INTACT;
     if (dirty != KIT_INTACT)
@@ -224,6 +276,7 @@ void kit_resize(struct kit_thread *thread, struct kit_block *block, size_t bytes
 {
     const struct kit_allocator *allocator = block->allocator;
     size_t old_bytes = kit_get(block->bytes);
+    uint64_t clock;
     void *payload;
 
     kit_doing(thread, KIT_REALLOC, bytes);
@@ -231,15 +284,17 @@ void kit_resize(struct kit_thread *thread, struct kit_block *block, size_t bytes
     expect_content(block);
     /* The old range may be another thread's before realloc returns. */
     uncover(thread, block);
+    clock = start_clock(thread);
     errno = ERRNO_BEFORE;
     payload = allocator->realloc(allocator->context, kit_block_payload(block), bytes);
+    stop_clock(thread, KIT_CALL_RESIZE, clock);
     if (payload == NULL) {
         refused(block, bytes);
         cover(thread, block);
         expect_content(block);
         return;
     }
-    expect_errno(block, ERRNO_BEFORE, kit_deed_name(KIT_REALLOC));
+    expect_errno_kept(block, kit_deed_name(KIT_REALLOC));
     kit_put(block->bytes, bytes);
     block->alignment = 0;
     accept_range(thread, block, payload);
@@ -264,6 +319,19 @@ static void call_free_sized(const struct kit_block *block, void *payload, size_t
         allocator->free(allocator->context, payload);
 }
 
+static void release_by_realloc(const struct kit_block *block, void *payload)
+{
+    const struct kit_allocator *allocator = block->allocator;
+    void *left = allocator->realloc(allocator->context, payload, 0);
+
+    expect_errno_kept(block, kit_deed_name(KIT_REALLOC_TO_ZERO));
+    if (left == NULL)
+        return;
+    if (!allocator->keeps_on_zero)
+        kit_violation(block, NULL, "realloc to 0", "returned %p, expected NULL", left);
+    allocator->free(allocator->context, left);
+}
+
 /* After this the record is empty; the block's address is returned. */
 static void *retire(struct kit_thread *thread, struct kit_block *block, enum kit_deed how)
 {
@@ -281,19 +349,20 @@ static void *retire(struct kit_thread *thread, struct kit_block *block, enum kit
 void kit_release(struct kit_thread *thread, struct kit_block *block, enum kit_deed how)
 {
     const struct kit_allocator *allocator = block->allocator;
-    void *payload = retire(thread, block, how), *left;
+    void *payload = retire(thread, block, how);
+    uint64_t clock = start_clock(thread);
 
     errno = ERRNO_BEFORE;
-    if (how == KIT_FREE_SIZED) {
-        call_free_sized(block, payload, kit_get(block->bytes));
-    } else if (how == KIT_REALLOC_TO_ZERO) {
-        left = allocator->realloc(allocator->context, payload, 0);
-        if (left != NULL)
-            kit_violation(block, NULL, "realloc to 0", "returned %p, expected NULL", left);
-    } else {
-        allocator->free(allocator->context, payload);
+    if (how == KIT_REALLOC_TO_ZERO) {
+        release_by_realloc(block, payload);
+        return;
     }
+    if (how == KIT_FREE_SIZED)
+        call_free_sized(block, payload, kit_get(block->bytes));
+    else
+        allocator->free(allocator->context, payload);
     expect_errno(block, ERRNO_BEFORE, kit_deed_name(how));
+    stop_clock(thread, KIT_CALL_RELEASE, clock);
 }
 
 void kit_forget(struct kit_thread *thread, struct kit_block *block)
@@ -310,16 +379,16 @@ struct comparison {
     uintptr_t torn; /* a block of the walk that a live one covers in part */
 };
 
-static void compare_block(uintptr_t address, size_t usable_bytes, bool is_live, void *argument)
+static void compare_block(const struct kit_walked *block, void *argument)
 {
     struct comparison *walk = argument;
-    enum kit_cover found = kit_shadow_cover(walk->run->shadow, address, covered_bytes(usable_bytes));
+    enum kit_cover found = kit_shadow_cover(walk->run->shadow, block->payload, covered_bytes(block->usable_bytes));
 
-    if (found == KIT_COVERED_PARTLY || (found == KIT_COVERED_WHOLLY && !is_live))
-        walk->torn = address;
+    if (found == KIT_COVERED_PARTLY || (found == KIT_COVERED_WHOLLY && block->state != KIT_BLOCK_LIVE))
+        walk->torn = block->payload;
     if (found == KIT_COVERED_WHOLLY) {
         walk->blocks++;
-        walk->bytes += usable_bytes;
+        walk->bytes += block->usable_bytes;
     }
 }
 

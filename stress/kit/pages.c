@@ -6,10 +6,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-void *kit_pages_map(size_t bytes)
+static void *map(size_t bytes, int sharing)
 {
     static const char complaint[] = "heapster-stress: no memory for the kit's own tables\n";
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (base == MAP_FAILED) {
         ssize_t ignored = write(STDERR_FILENO, complaint, sizeof complaint - 1);
@@ -18,6 +18,16 @@ void *kit_pages_map(size_t bytes)
         _exit(1);
     }
     return base;
+}
+
+void *kit_pages_map(size_t bytes)
+{
+    return map(bytes, MAP_PRIVATE);
+}
+
+void *kit_pages_map_shared(size_t bytes)
+{
+    return map(bytes, MAP_SHARED);
 }
 
 void kit_pages_unmap(void *base, size_t bytes)

@@ -9,6 +9,8 @@
 
 /* Zeroed memory that costs nothing until it is touched. Ends the process with status 1 where there is none. */
 void *kit_pages_map(size_t bytes);
+/* The same, shared with the child processes that are forked later. */
+void *kit_pages_map_shared(size_t bytes);
 void kit_pages_unmap(void *base, size_t bytes);
 
 /* What the process has in memory now, in bytes; 0 where the kernel does not say. */

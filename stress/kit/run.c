@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,12 +12,22 @@
 struct kit_run *kit_current;
 _Thread_local struct kit_thread *kit_self;
 
-double kit_now(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec now;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+double kit_now(void)
+{
+    return seconds_of(CLOCK_MONOTONIC);
+}
+
+double kit_cpu_now(void)
+{
+    return seconds_of(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /* ---- gates ---------------------------------------------------------------------------------------------------------
@@ -49,6 +60,15 @@ static void gate_open(struct kit_gate *gate, unsigned count)
         (void)sem_post(&gate->open);
 }
 
+/* ---- the checker's errands -----------------------------------------------------------------------------------------
+ */
+
+void kit_ask_checker(struct kit_run *run, _Atomic bool *due)
+{
+    kit_put(*due, true);
+    (void)sem_post(&run->wake_checker);
+}
+
 /* ---- workers -------------------------------------------------------------------------------------------------------
  */
 
@@ -62,7 +82,7 @@ bool kit_step(struct kit_thread *thread)
         return false;
     kit_put(thread->ops, ops + 1);
     if ((ops + 1) % config->check_every == 0)
-        (void)sem_post(&thread->run->check_wanted);
+        kit_ask_checker(thread->run, &thread->run->check_due);
     return true;
 }
 
@@ -85,12 +105,21 @@ static void drain(struct kit_thread *thread)
         release_if_live(thread, atomic_load_explicit(&run->slots[i], memory_order_acquire)); /* [EXCHANGE] */
 }
 
+static void introduce(struct kit_thread *thread)
+{
+    const struct kit_allocator *allocator = thread->run->allocator;
+
+    kit_self = thread;
+    if (allocator->self != NULL)
+        thread->identity = allocator->self(allocator->context);
+}
+
 static void *work(void *argument)
 {
     struct kit_thread *thread = argument;
     struct kit_run *run = thread->run;
 
-    kit_self = thread;
+    introduce(thread);
     gate_pass(&run->start, thread);
     run->scenario->work(thread);
     gate_pass(&run->worked, thread);
@@ -131,20 +160,19 @@ static void check_statistics(const struct kit_run *run)
     expect_no_findings(&findings, "statistics");
 }
 
-static void visit_running(uintptr_t address, size_t usable_bytes, bool is_live, void *argument)
+static void visit_running(const struct kit_walked *block, void *argument)
 {
     struct kit_run *run = argument;
 
-    (void)is_live;
-    if (address % run->allocator->least_alignment != 0)
-        kit_violation(NULL, NULL, "walk", "a block of %zu bytes at 0x%llx", usable_bytes, (unsigned long long)address);
+    if (block->payload % run->allocator->least_alignment != 0)
+        kit_violation(NULL, NULL, "walk", "a block of %zu bytes at 0x%llx", block->usable_bytes,
+                      (unsigned long long)block->payload);
 }
 
 /* Most often the check, sometimes the walk or the statistics. */
-static void check_once(struct kit_thread *checker)
+static void check_once(struct kit_thread *checker, unsigned turn)
 {
     const struct kit_allocator *allocator = checker->run->allocator;
-    uint64_t turn = kit_get(checker->ops) % 8;
 
     if (turn == 3 && allocator->walk != NULL) {
         kit_doing(checker, KIT_WALK, 0);
@@ -159,20 +187,37 @@ static void check_once(struct kit_thread *checker)
     kit_put(checker->ops, kit_get(checker->ops) + 1);
 }
 
-/* Asked by the workers, every so many operations; requests that came while a check ran count as one. Main's request to
- * stop is one, too, so there is no run without a check. */
+static void look_at_held_bytes(struct kit_thread *checker)
+{
+    struct kit_run *run = checker->run;
+    const struct kit_allocator *allocator = run->allocator;
+
+    if (allocator->held_bytes == NULL)
+        return;
+    kit_doing(checker, KIT_STATISTICS, 0);
+    kit_put(run->held_bytes, allocator->held_bytes(allocator->context));
+    kit_put(checker->ops, kit_get(checker->ops) + 1);
+}
+
+/* Asked for checks by the workers, every so many operations; requests that came while a check ran count as one. Main's
+ * request to stop is one, too, so there is no run without a check. Asked for the held bytes by main, which must not
+ * wait for a lock of the allocator while it is the watchdog. */
 static void *check(void *argument)
 {
     struct kit_thread *checker = argument;
     struct kit_run *run = checker->run;
+    unsigned turn = 0;
+    bool is_last;
 
-    kit_self = checker;
+    introduce(checker);
     do {
-        wait_for(checker, &run->check_wanted);
-        while (sem_trywait(&run->check_wanted) == 0)
-            ; /* each counts once */
-        check_once(checker);
-    } while (!kit_get(run->checker_stop));
+        wait_for(checker, &run->wake_checker);
+        is_last = kit_get(run->checker_stop);
+        if (atomic_exchange_explicit(&run->held_bytes_due, false, memory_order_relaxed))
+            look_at_held_bytes(checker);
+        if (atomic_exchange_explicit(&run->check_due, false, memory_order_relaxed) || is_last)
+            check_once(checker, turn++ % 8);
+    } while (!is_last);
     gate_pass(&run->checked, checker);
     return NULL;
 }
@@ -218,7 +263,7 @@ static void set_up(struct kit_run *run)
     gate_init(&run->worked);
     gate_init(&run->checked);
     gate_init(&run->drained);
-    (void)sem_init(&run->check_wanted, 0, 0);
+    (void)sem_init(&run->wake_checker, 0, 0);
 }
 
 static void tear_down(struct kit_run *run)
@@ -246,7 +291,7 @@ static void guard_main(const struct kit_run *run, bool on)
 static void stop_checker(struct kit_run *run)
 {
     kit_put(run->checker_stop, true);
-    (void)sem_post(&run->check_wanted);
+    kit_ask_checker(run, &run->check_due);
     kit_monitor(run, &run->checked, 1);
 }
 
@@ -259,7 +304,26 @@ static void expect_same_used_blocks(const struct kit_run *run, uint64_t before)
                       (unsigned long long)now, (unsigned long long)before);
 }
 
-static void play(struct kit_run *run, struct kit_result *result)
+/* What the threads did, read while they wait. */
+static void take_measures(struct kit_run *run)
+{
+    const struct kit_allocator *allocator = run->allocator;
+    struct kit_result *result = run->result;
+
+    result->seconds = kit_now() - run->began_at;
+    result->cpu_seconds = kit_cpu_now() - run->cpu_began_at;
+    for (unsigned i = 0; i < run->config->threads; i++) {
+        result->ops += kit_get(run->threads[i].ops);
+        for (unsigned call = 0; call < KIT_CALLS; call++)
+            kit_latency_merge(&result->latency[call], &run->threads[i].latency[call]);
+    }
+    if (allocator->contention != NULL)
+        result->contention_count = allocator->contention(allocator->context, result->contention, KIT_ARENAS_MAX);
+    if (allocator->walk != NULL)
+        kit_picture_take(&result->picture, allocator);
+}
+
+static void play(struct kit_run *run)
 {
     unsigned threads = run->config->threads;
     uint64_t used_before;
@@ -271,15 +335,16 @@ static void play(struct kit_run *run, struct kit_result *result)
     if (run->scenario->begin != NULL)
         run->scenario->begin(run);
     run->began_at = kit_now();
+    run->cpu_began_at = kit_cpu_now();
     kit_put(run->stop, false);
+    run->is_under_load = true;
     gate_open(&run->start, threads);
     kit_monitor(run, &run->worked, threads);
-    result->seconds = kit_now() - run->began_at;
-    for (unsigned i = 0; i < threads; i++)
-        result->ops += kit_get(run->threads[i].ops);
+    run->is_under_load = false;
 
     stop_checker(run);
     guard_main(run, true);
+    take_measures(run);
     check_heap(run, true);
     check_statistics(run);
     kit_compare_with_walk(run);
@@ -304,17 +369,22 @@ static void play(struct kit_run *run, struct kit_result *result)
 void kit_run(const struct kit_config *config, const struct kit_scenario *scenario,
              const struct kit_allocator *allocator, struct kit_result *result)
 {
-    struct kit_run run = {.config = config, .scenario = scenario, .allocator = allocator};
+    struct kit_run run = {.config = config, .scenario = scenario, .allocator = allocator, .result = result};
+    const char *obstacle = kit_scenario_obstacle(scenario, allocator);
 
-    *result = (struct kit_result){0};
+    *result = (struct kit_result){.verdict = obstacle != NULL ? KIT_SKIPPED : KIT_NOT_RUN};
+    if (obstacle != NULL) {
+        (void)snprintf(result->reason, sizeof result->reason, "%s", obstacle);
+        return;
+    }
     run.home = allocator->home != NULL ? allocator->home(allocator->context) : NULL;
     set_up(&run);
     kit_current = &run;
     run.began_at = kit_now();
     make_threads(&run);
-    play(&run, result);
+    play(&run);
     result->checks = kit_get(run.checks);
-    result->peak_resident_bytes = run.peak_resident_bytes;
     kit_current = NULL;
+    result->verdict = KIT_PASSED;
     tear_down(&run);
 }

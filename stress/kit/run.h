@@ -15,7 +15,8 @@
  * Waiting threads do not allocate, and libc allocates for a thread when it begins and when it ends: that is why the
  * count of blocks is taken between the gates.
  *
- * Any violation ends the process with status 1 (violation.h), so kit_run returns only from a run that passed.
+ * Any violation ends the process with status 1 (violation.h), its reason in the result, so kit_run returns only from
+ * a run that passed, or was skipped.
  */
 #ifndef KIT_RUN_H
 #define KIT_RUN_H
@@ -24,31 +25,29 @@
 #include <semaphore.h>
 
 #include "block.h"
+#include "latency.h"
+#include "result.h"
 #include "rng.h"
 #include "scenario.h"
 #include "shadow.h"
 
 enum { KIT_THREADS_MAX = 1024 };
 
+/* What an allocator may do wrong without ending the run, so that what else it does wrong comes to light. */
+enum kit_tolerance { KIT_TOLERATE_MISALIGNED = 1, KIT_TOLERATE_ERRNO = 2 };
+
 struct kit_config {
     unsigned threads;
     double seconds; /* how long the threads work, unless ops is given */
     uint64_t ops;   /* of each thread; 0: by time */
     uint64_t seed;
+    unsigned tolerated;        /* of enum kit_tolerance; counted only */
     unsigned hang_seconds;     /* without progress, and the run has failed */
     uint64_t check_every;      /* operations of a thread between two requests for a check */
     bool live_line;            /* standard output is a terminal */
     bool quiet;                /* no progress at all */
     const char *reproduce;     /* the command that runs this again */
-    void (*on_failure)(void);  /* called after a violation was reported; or NULL */
     const char *strategy_name; /* for progress lines */
-};
-
-struct kit_result {
-    uint64_t ops;
-    double seconds;
-    uint64_t checks;
-    size_t peak_resident_bytes;
 };
 
 struct kit_thread {
@@ -60,6 +59,8 @@ struct kit_thread {
     unsigned block_count;
     uint64_t next_id;
     size_t untouched_from; /* of blocks it allocates: what lies beyond is never touched; 0: nothing does */
+    struct kit_latency latency[KIT_CALLS];
+    const void *identity; /* what the allocator calls this thread where it says who holds a lock */
     _Atomic uint64_t ops;
     _Atomic uint64_t doing; /* kit_deed_pack of the deed and its bytes */
     _Atomic int64_t live_bytes;
@@ -78,6 +79,7 @@ struct kit_run {
     const struct kit_config *config;
     const struct kit_scenario *scenario;
     const struct kit_allocator *allocator;
+    struct kit_result *result;
     struct kit_shadow *shadow;
     struct kit_thread *threads; /* the workers, and the checker behind them */
     struct kit_block *blocks;   /* all records */
@@ -86,26 +88,32 @@ struct kit_run {
     _Atomic(struct kit_block *) *slots;
     unsigned slot_count;
     struct kit_gate start, worked, checked, drained;
-    sem_t check_wanted;
+    sem_t wake_checker;
+    _Atomic bool check_due, held_bytes_due; /* what it is to do */
+    _Atomic uint64_t held_bytes;            /* by the allocator, as of the checker's last look */
     _Atomic bool stop; /* workers: finish */
     _Atomic bool checker_stop;
     _Atomic uint64_t checks; /* done so far */
     void *home;
     void *local; /* the scenario's */
-    double began_at;
-    size_t peak_resident_bytes;
+    bool is_under_load; /* the threads work; samples are taken */
+    double began_at, cpu_began_at;
+    double sampled_at, sample_seconds; /* the last one, and how far they are apart */
 };
 
 /* The run that is going on, for reports from signal handlers; and the calling thread's part in it, or NULL. */
 extern struct kit_run *kit_current;
 extern _Thread_local struct kit_thread *kit_self;
 
-/* Returns only if nothing was violated. */
+/* Fills the result as it goes on. Returns only if nothing was violated. */
 void kit_run(const struct kit_config *config, const struct kit_scenario *scenario,
              const struct kit_allocator *allocator, struct kit_result *result);
 
 /* For a scenario's loop: counts an operation; false when the thread is to finish. */
 bool kit_step(struct kit_thread *thread);
+
+/* Wakes the checker for what `due`, a field of the run, says. */
+void kit_ask_checker(struct kit_run *run, _Atomic bool *due);
 
 /* What the thread is about to do, for the watchdog and for reports. */
 static inline void kit_doing(struct kit_thread *thread, enum kit_deed deed, uint64_t bytes)
@@ -113,6 +121,8 @@ static inline void kit_doing(struct kit_thread *thread, enum kit_deed deed, uint
     kit_put(thread->doing, kit_deed_pack(deed, 0, bytes));
 }
 
+/* Seconds of a clock that never goes back, and those that all processors have spent on this process. */
 double kit_now(void);
+double kit_cpu_now(void);
 
 #endif

@@ -102,9 +102,18 @@ static void add_end(struct kit_text *text)
 static _Noreturn void finish(struct kit_text *text)
 {
     kit_text_write(text, STDERR_FILENO);
-    if (kit_current != NULL && kit_current->config->on_failure != NULL)
-        kit_current->config->on_failure();
     _exit(1);
+}
+
+/* The first to fail gives the reason; in a child of fork it shares the result with its parent. */
+static void keep_reason(const char *what, const char *detail)
+{
+    struct kit_result *result = kit_current != NULL ? kit_current->result : NULL;
+
+    if (result == NULL || result->verdict == KIT_FAILED)
+        return;
+    (void)snprintf(result->reason, sizeof result->reason, "%s: %s", what, detail);
+    result->verdict = KIT_FAILED;
 }
 
 void kit_violation(const struct kit_block *block, const struct kit_block *other, const char *what, const char *format,
@@ -119,6 +128,7 @@ void kit_violation(const struct kit_block *block, const struct kit_block *other,
     va_start(arguments, format);
     (void)vsnprintf(detail, sizeof detail, format, arguments);
     va_end(arguments);
+    keep_reason(what, detail);
     kit_text_add(&text, "\nheapster-stress: VIOLATION: %s: %s\n", what, detail);
     if (block != NULL)
         add_block(&text, "the", block);
@@ -130,17 +140,21 @@ void kit_violation(const struct kit_block *block, const struct kit_block *other,
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
+    static const char hang[] = "a step of the main thread did not end";
     struct kit_text text = {.length = 0};
+    char crash[64];
 
     (void)context;
     if (!may_report())
         _exit(1);
     if (number == SIGALRM) {
-        kit_text_add(&text, "\nheapster-stress: VIOLATION: hang: a step of the main thread did not end\n");
+        keep_reason("hang", hang);
+        kit_text_add(&text, "\nheapster-stress: VIOLATION: hang: %s\n", hang);
         kit_text_add_threads(&text, kit_current);
     } else {
-        kit_text_add(&text, "\nheapster-stress: VIOLATION: crash: signal %d at %p\n", number,
-                     number == SIGABRT ? NULL : info->si_addr);
+        (void)snprintf(crash, sizeof crash, "signal %d at %p", number, number == SIGABRT ? NULL : info->si_addr);
+        keep_reason("crash", crash);
+        kit_text_add(&text, "\nheapster-stress: VIOLATION: crash: %s\n", crash);
     }
     add_end(&text);
     finish(&text);

@@ -174,6 +174,7 @@ static void work(struct kit_thread *thread)
 const struct kit_scenario stress_arenas = {
     .name = "arenas",
     .summary = "first-class arenas shared, created, used and destroyed under load",
+    .needs = KIT_NEEDS_HEAPSTER,
     .blocks_of_thread = 256,
     .slots = 64,
     .begin = begin,

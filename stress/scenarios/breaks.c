@@ -109,6 +109,7 @@ static void end(struct kit_run *run)
 const struct kit_scenario stress_breaks = {
     .name = "breaks",
     .summary = "somebody else moves the program break while all threads allocate",
+    .needs = KIT_NEEDS_HEAPSTER,
     .blocks_of_thread = 512,
     .slots = 64,
     .work = work,

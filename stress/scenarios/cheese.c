@@ -196,6 +196,7 @@ static void work(struct kit_thread *thread)
 const struct kit_scenario stress_cheese = {
     .name = "cheese",
     .summary = "fragmentation attacks, each refusal held against the bound",
+    .needs = KIT_NEEDS_HEAPSTER,
     .blocks_of_thread = BLOCKS,
     .work = work,
 };

@@ -107,9 +107,11 @@ static void work(struct kit_thread *thread)
 /* After every block was freed. */
 static void end(struct kit_run *run)
 {
-    if (run->peak_resident_bytes > TOTAL_BYTES + SPARE_BYTES)
-        kit_violation(NULL, NULL, "memory", "%zu MiB resident at the peak, expected %zu at most",
-                      run->peak_resident_bytes / MIB, (TOTAL_BYTES + SPARE_BYTES) / MIB);
+    uint64_t peak_bytes = run->result->peak_resident_bytes;
+
+    if (peak_bytes > TOTAL_BYTES + SPARE_BYTES)
+        kit_violation(NULL, NULL, "memory", "%llu MiB resident at the peak, expected %zu at most",
+                      (unsigned long long)(peak_bytes / MIB), (TOTAL_BYTES + SPARE_BYTES) / MIB);
 }
 
 const struct kit_scenario stress_large = {

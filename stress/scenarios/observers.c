@@ -159,6 +159,7 @@ static void end(struct kit_run *run)
 const struct kit_scenario stress_observers = {
     .name = "observers",
     .summary = "walks, checks and statistics by all threads while all allocate",
+    .needs = KIT_NEEDS_HEAPSTER,
     .blocks_of_thread = BLOCKS,
     .slots = 64,
     .begin = begin,

@@ -78,6 +78,7 @@ static void work(struct kit_thread *thread)
 const struct kit_scenario stress_strategies = {
     .name = "strategies",
     .summary = "strategy and threshold switched, memory trimmed, while all threads allocate",
+    .needs = KIT_NEEDS_HEAPSTER,
     .blocks_of_thread = 256,
     .slots = 64,
     .begin = begin,

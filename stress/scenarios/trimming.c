@@ -1,6 +1,6 @@
 /*
  * trimming: all threads allocate in waves, up to full and down to little, while pages decay within a millisecond and
- * every thread trims now and then.
+ * every thread trims now and then, where the allocator can.
  *
  * Goal: memory goes back to the OS at any moment: the top of the break, whole regions, pages inside free blocks.
  * Class of bug: pages given back that are in use, or whose tags and links are; a region unmapped under a block that was
@@ -8,8 +8,6 @@
  * Oracle: everything in oracle.h, above all content, and zeroed calloc.
  * Knobs: DECAY_MS; TRIM_EVERY, operations of a thread between two calls of trim; WAVE, operations up or down.
  */
-#include "heapster.h"
-
 #include "mix.h"
 #include "oracle.h"
 
@@ -27,14 +25,14 @@ static uint64_t decay_ms_before;
 
 static void begin(struct kit_run *run)
 {
-    (void)run;
-    decay_ms_before = kit_heapster_set_decay_ms(DECAY_MS);
+    if (run->allocator->is_heapster)
+        decay_ms_before = kit_heapster_set_decay_ms(DECAY_MS);
 }
 
 static void end(struct kit_run *run)
 {
-    (void)run;
-    (void)kit_heapster_set_decay_ms(decay_ms_before);
+    if (run->allocator->is_heapster)
+        (void)kit_heapster_set_decay_ms(decay_ms_before);
 }
 
 /* On the way up only empty records are filled, on the way down only live ones are freed. */
@@ -56,10 +54,8 @@ static void work(struct kit_thread *thread)
 {
     while (kit_step(thread)) {
         step(thread, kit_get(thread->ops) / WAVE % 2 == 0);
-        if (kit_rng_below(&thread->rng, TRIM_EVERY) == 0) {
-            kit_doing(thread, KIT_TUNE, 0);
-            (void)heapster_trim((size_t)kit_rng_below(&thread->rng, 3) << 18);
-        }
+        if (kit_rng_below(&thread->rng, TRIM_EVERY) == 0)
+            kit_trim(thread, (size_t)kit_rng_below(&thread->rng, 3) << 18);
     }
 }
 

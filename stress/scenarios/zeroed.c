@@ -9,8 +9,6 @@
  * hardly a zero byte. Knobs: GROUP, how many neighbours are dirtied before some of them are freed; TRIM_EVERY, groups
  * between two calls of trim by one thread in turn.
  */
-#include "heapster.h"
-
 #include "mix.h"
 #include "oracle.h"
 
@@ -72,10 +70,8 @@ static void work(struct kit_thread *thread)
 
         if (!dirty_and_free(thread, bytes))
             return;
-        if (group % TRIM_EVERY == 0 && group / TRIM_EVERY % thread->run->config->threads == thread->index) {
-            kit_doing(thread, KIT_TUNE, 0);
-            (void)heapster_trim((size_t)kit_rng_below(&thread->rng, 2) << 18);
-        }
+        if (group % TRIM_EVERY == 0 && group / TRIM_EVERY % thread->run->config->threads == thread->index)
+            kit_trim(thread, (size_t)kit_rng_below(&thread->rng, 2) << 18);
         if (!take_zeroed(thread, bytes))
             return;
     }

@@ -287,8 +287,17 @@ static void broken_walk(void *context, kit_visit *visit, void *argument)
 {
     (void)context;
     (void)pthread_mutex_lock(&heap.lock);
-    for (unsigned i = heap.fault == FAULT_WALK ? 1 : 0; i < heap.live_count; i++)
-        visit((uintptr_t)heap.live[i], header_of(heap.live[i])->bytes, true, argument);
+    for (unsigned i = heap.fault == FAULT_WALK ? 1 : 0; i < heap.live_count; i++) {
+        size_t bytes = header_of(heap.live[i])->bytes;
+        struct kit_walked walked = {
+            .payload = (uintptr_t)heap.live[i],
+            .usable_bytes = bytes,
+            .block_bytes = bytes + HEADER_BYTES,
+            .state = KIT_BLOCK_LIVE,
+        };
+
+        visit(&walked, argument);
+    }
     (void)pthread_mutex_unlock(&heap.lock);
 }
 

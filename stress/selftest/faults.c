@@ -40,7 +40,7 @@ static _Noreturn void run_child(enum fault fault, int report)
         .strategy_name = "-",
     };
     struct kit_allocator allocator = broken_allocator(fault);
-    struct kit_result result;
+    static struct kit_result result;
 
     if (dup2(report, STDERR_FILENO) < 0)
         _exit(EXIT_USAGE);

@@ -105,7 +105,7 @@ static uint64_t calls_of(uint64_t seed, const char *name)
                                 .reproduce = "",
                                 .strategy_name = ""};
     struct kit_allocator allocator = broken_allocator(FAULT_NONE);
-    struct kit_result result;
+    static struct kit_result result;
 
     kit_run(&config, &scenario, &allocator, &result);
     expect(result.ops == config.ops, "as many operations as asked for");

@@ -1,0 +1,14 @@
+#include "scenario.h"
+
+#include <stddef.h>
+
+#include "compiler.h"
+
+const char *kit_scenario_obstacle(const struct kit_scenario *scenario, const struct kit_allocator *allocator)
+{
+    if ((scenario->needs & KIT_NEEDS_HEAPSTER) != 0 && !allocator->is_heapster)
+        return "needs Heapster's own functions";
+    if ((scenario->needs & KIT_NEEDS_NO_SHADOW) != 0 && HS_HAS_SHADOW)
+        return "a sanitizer's shadow memory is beyond every limit";
+    return scenario->obstacle != NULL ? scenario->obstacle() : NULL;
+}
