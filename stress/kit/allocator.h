@@ -64,8 +64,8 @@ struct kit_allocator {
     void (*check_statistics)(void *context, struct kit_text *findings);
     void (*walk)(void *context, kit_visit *visit, void *argument);
     uint64_t (*used_blocks)(void *context);
-    uint64_t (*held_bytes)(void *context);                /* of the OS, in use or not */
-    bool (*trim)(void *context, size_t keep_bytes);       /* gives unused memory back to the OS */
+    uint64_t (*held_bytes)(void *context);          /* of the OS, in use or not */
+    bool (*trim)(void *context, size_t keep_bytes); /* gives unused memory back to the OS */
     unsigned (*contention)(void *context, struct kit_contention *out, unsigned room);
 
     /* For the watchdog, on a heap that may be locked for ever; may be NULL. */

@@ -32,7 +32,7 @@ struct kit_result {
     double seconds, cpu_seconds;
     uint64_t checks;
     _Atomic uint64_t tolerated; /* violations that the configuration tolerates */
-    _Atomic uint64_t ticks; /* of the run's clock so far: a sign of life */
+    _Atomic uint64_t ticks;     /* of the run's clock so far: a sign of life */
     uint64_t peak_resident_bytes;
     unsigned sample_count;
     struct kit_sample samples[KIT_SAMPLES_MAX];

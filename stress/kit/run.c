@@ -7,6 +7,7 @@
 #include "monitor.h"
 #include "oracle.h"
 #include "pages.h"
+#include "sampler.h"
 #include "violation.h"
 
 struct kit_run *kit_current;
@@ -187,21 +188,15 @@ static void check_once(struct kit_thread *checker, unsigned turn)
     kit_put(checker->ops, kit_get(checker->ops) + 1);
 }
 
-static void look_at_held_bytes(struct kit_thread *checker)
+static void take_sample(struct kit_thread *checker)
 {
-    struct kit_run *run = checker->run;
-    const struct kit_allocator *allocator = run->allocator;
-
-    if (allocator->held_bytes == NULL)
-        return;
     kit_doing(checker, KIT_STATISTICS, 0);
-    kit_put(run->held_bytes, allocator->held_bytes(allocator->context));
+    kit_sampler_look(checker->run);
     kit_put(checker->ops, kit_get(checker->ops) + 1);
 }
 
 /* Asked for checks by the workers, every so many operations; requests that came while a check ran count as one. Main's
- * request to stop is one, too, so there is no run without a check. Asked for the held bytes by main, which must not
- * wait for a lock of the allocator while it is the watchdog. */
+ * request to stop is one, too, so there is no run without a check. Asked for samples by main. */
 static void *check(void *argument)
 {
     struct kit_thread *checker = argument;
@@ -213,8 +208,8 @@ static void *check(void *argument)
     do {
         wait_for(checker, &run->wake_checker);
         is_last = kit_get(run->checker_stop);
-        if (atomic_exchange_explicit(&run->held_bytes_due, false, memory_order_relaxed))
-            look_at_held_bytes(checker);
+        if (atomic_exchange_explicit(&run->sample_due, false, memory_order_relaxed))
+            take_sample(checker);
         if (atomic_exchange_explicit(&run->check_due, false, memory_order_relaxed) || is_last)
             check_once(checker, turn++ % 8);
     } while (!is_last);

@@ -89,16 +89,17 @@ struct kit_run {
     unsigned slot_count;
     struct kit_gate start, worked, checked, drained;
     sem_t wake_checker;
-    _Atomic bool check_due, held_bytes_due; /* what it is to do */
-    _Atomic uint64_t held_bytes;            /* by the allocator, as of the checker's last look */
+    _Atomic bool check_due, sample_due; /* what it is to do */
+    /* The sampler's. */
+    double sampled_at, sample_seconds; /* the last one, and how far they are apart */
+    _Atomic uint64_t seen_held_bytes, seen_live_bytes;
     _Atomic bool stop; /* workers: finish */
     _Atomic bool checker_stop;
     _Atomic uint64_t checks; /* done so far */
     void *home;
-    void *local; /* the scenario's */
-    bool is_under_load; /* the threads work; samples are taken */
+    void *local;        /* the scenario's */
+    bool is_under_load; /* the threads work: samples are taken */
     double began_at, cpu_began_at;
-    double sampled_at, sample_seconds; /* the last one, and how far they are apart */
 };
 
 /* The run that is going on, for reports from signal handlers; and the calling thread's part in it, or NULL. */

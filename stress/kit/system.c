@@ -41,10 +41,16 @@ static void *call_realloc(void *context, void *ptr, size_t bytes)
     return realloc(ptr, bytes);
 }
 
+/* C11 wants a multiple of the alignment, and AddressSanitizer insists; C17 does not any more. */
+static size_t multiple_of(size_t alignment, size_t bytes)
+{
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
 static void *call_aligned_alloc(void *context, size_t alignment, size_t bytes)
 {
     (void)context;
-    return aligned_alloc(alignment, bytes);
+    return aligned_alloc(alignment, multiple_of(alignment, bytes));
 }
 
 static int call_posix_memalign(void *context, void **out, size_t alignment, size_t bytes)
@@ -74,7 +80,7 @@ static void call_free_sized(void *context, void *ptr, size_t bytes)
 static void call_free_aligned_sized(void *context, void *ptr, size_t alignment, size_t bytes)
 {
     (void)context;
-    extras.free_aligned_sized(ptr, alignment, bytes);
+    extras.free_aligned_sized(ptr, alignment, multiple_of(alignment, bytes));
 }
 
 static size_t call_usable_size(void *context, void *ptr)
