@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "allocator.h"
+#include "compiler.h"
 
 /* glibc's struct mallinfo2, which other libcs do not declare. */
 struct info {
@@ -41,16 +42,10 @@ static void *call_realloc(void *context, void *ptr, size_t bytes)
     return realloc(ptr, bytes);
 }
 
-/* C11 wants a multiple of the alignment, and AddressSanitizer insists; C17 does not any more. */
-static size_t multiple_of(size_t alignment, size_t bytes)
-{
-    return (bytes + alignment - 1) / alignment * alignment;
-}
-
 static void *call_aligned_alloc(void *context, size_t alignment, size_t bytes)
 {
     (void)context;
-    return aligned_alloc(alignment, multiple_of(alignment, bytes));
+    return aligned_alloc(alignment, bytes);
 }
 
 static int call_posix_memalign(void *context, void **out, size_t alignment, size_t bytes)
@@ -80,7 +75,7 @@ static void call_free_sized(void *context, void *ptr, size_t bytes)
 static void call_free_aligned_sized(void *context, void *ptr, size_t alignment, size_t bytes)
 {
     (void)context;
-    extras.free_aligned_sized(ptr, alignment, multiple_of(alignment, bytes));
+    extras.free_aligned_sized(ptr, alignment, bytes);
 }
 
 static size_t call_usable_size(void *context, void *ptr)
@@ -156,6 +151,9 @@ struct kit_allocator kit_system(void)
     find(&extras.info, "mallinfo2");
     allocator.usable_size = extras.usable_size != NULL ? call_usable_size : NULL;
     allocator.memalign = extras.memalign != NULL ? call_memalign : NULL;
+    /* C11 wants a multiple of the alignment, and sanitizers insist; C17 does not any more. */
+    if (HS_HAS_SHADOW && extras.memalign != NULL)
+        allocator.aligned_alloc = call_memalign;
     allocator.free_sized = extras.free_sized != NULL ? call_free_sized : NULL;
     allocator.free_aligned_sized = extras.free_aligned_sized != NULL ? call_free_aligned_sized : NULL;
     allocator.trim = extras.trim != NULL ? call_trim : NULL;
