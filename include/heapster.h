@@ -122,6 +122,11 @@ struct heapster_stats {
     uint64_t os_mremap_calls;
     uint64_t os_madvise_calls;
     uint64_t os_purged_bytes; /* given back by madvise since the start */
+    /* Of the locks of arenas, of their free lists and of the sets of large blocks: how often one was taken, and how
+     * often a thread had to wait for it. Reading the statistics takes each of them once. The counters of a first-class
+     * arena end with it, so that these two may go back. */
+    uint64_t lock_acquisitions;
+    uint64_t lock_contentions;
 };
 
 /* A sum over all arenas, each read under its locks; exact when no other thread allocates. */

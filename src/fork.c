@@ -11,83 +11,93 @@
  *
  * Handlers of other libraries may run between our prepare and our parent or child handler; the forking thread then
  * owns every lock and passes (sync.h).
+ *
+ * What fork needs, a list of every lock there is, also serves whoever asks which of them are held, and how busy they
+ * are.
  */
 #include "heap.h"
 #include "os.h"
+#include "text.h"
 
-static bool lock_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
+/* ---- every lock -------------------------------------------------------------------------------------------------- */
+
+typedef void for_each_arena(hs_visit_arena *visit, void *context);
+
+struct look {
+    hs_visit_lock *visit;
+    void *context;
+};
+
+static void visit_lock(const struct look *look, struct hs_mutex *mutex, const struct hs_arena *arena, const char *name)
 {
-    (void)context;
-    hs_mutex_lock_for_fork(&arena->lock);
+    const struct hs_lock lock = {mutex, arena, name};
+
+    look->visit(&lock, look->context);
+}
+
+static bool visit_arena(struct hs_arena *arena, void *context)
+{
+    const struct look *look = context;
+
+    visit_lock(look, &arena->lock, arena, NULL);
     for (unsigned k = 0; k < HS_LISTS; k++)
-        hs_mutex_lock_for_fork(&arena->lists[k].lock);
+        visit_lock(look, &arena->lists[k].lock, arena, NULL);
     return true;
 }
 
-static bool unlock_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
+static bool visit_own_large(struct hs_arena *arena, void *context)
 {
-    (void)context;
-    for (unsigned k = HS_LISTS; k-- > 0;)
-        hs_mutex_unlock_after_fork(&arena->lists[k].lock);
-    hs_mutex_unlock_after_fork(&arena->lock);
-    return true;
-}
-
-static bool lock_large(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
-{
-    (void)context;
     if (hs_heap_has_own_large(arena))
-        hs_mutex_lock_for_fork(&arena->large->lock);
+        visit_lock(context, &arena->large->lock, arena, NULL);
     return true;
 }
 
-static bool unlock_large(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
+/* Outermost first. */
+static void visit_all(hs_visit_lock *visit, void *context, for_each_arena *arenas)
+{
+    struct look look = {visit, context};
+
+    visit_lock(&look, hs_heap_init_lock(), NULL, "first call");
+    visit_lock(&look, hs_heap_lock(), NULL, "heap");
+    arenas(visit_arena, &look);
+    visit_lock(&look, &hs_heap_large.lock, NULL, "large blocks");
+    arenas(visit_own_large, &look);
+    visit_lock(&look, hs_region_lock(HS_REGION_LOCK_OVERLAYS), NULL, "overlays");
+    visit_lock(&look, hs_region_lock(HS_REGION_LOCK_LEAVES), NULL, "region map");
+    visit_lock(&look, hs_os_break_lock(), NULL, "break");
+    visit_lock(&look, hs_region_lock(HS_REGION_LOCK_DESCRIPTORS), NULL, "region descriptors");
+    visit_lock(&look, hs_heap_pool_lock(), NULL, "arena records");
+}
+
+/* ---- fork -------------------------------------------------------------------------------------------------------- */
+
+static void take(const struct hs_lock *lock, void *context)
 {
     (void)context;
-    if (hs_heap_has_own_large(arena))
-        hs_mutex_unlock_after_fork(&arena->large->lock);
-    return true;
+    hs_mutex_lock_unranked(lock->mutex);
 }
 
-/* The locks inside those of arenas and large sets, outermost first. */
-enum { INNER_LOCKS = 5 };
-
-static struct hs_mutex *inner_lock(unsigned index)
+/* The heap's lock comes last: the list of arenas is under it. Otherwise the order does not matter. */
+static void release_inner(const struct hs_lock *lock, void *context)
 {
-    struct hs_mutex *const locks[INNER_LOCKS] = {
-        hs_region_lock(HS_REGION_LOCK_OVERLAYS),
-        hs_region_lock(HS_REGION_LOCK_LEAVES),
-        hs_os_break_lock(),
-        hs_region_lock(HS_REGION_LOCK_DESCRIPTORS),
-        hs_heap_pool_lock(),
-    };
-
-    return locks[index];
+    (void)context;
+    if (lock->mutex->rank > HS_RANK_HEAP)
+        hs_mutex_unlock_unranked(lock->mutex);
 }
 
-static void prepare(void) HS_NO_ANALYSIS
+static void prepare(void)
 {
     hs_os_stdio_lock();
-    hs_mutex_lock_for_fork(hs_heap_init_lock());
-    hs_mutex_lock_for_fork(hs_heap_lock());
-    hs_heap_for_each_arena_locked(lock_arena, NULL);
-    hs_mutex_lock_for_fork(&hs_heap_large.lock);
-    hs_heap_for_each_arena_locked(lock_large, NULL);
-    for (unsigned i = 0; i < INNER_LOCKS; i++)
-        hs_mutex_lock_for_fork(inner_lock(i));
+    visit_all(take, NULL, hs_heap_for_each_arena_locked);
     hs_thread()->owns_every_lock = true;
 }
 
-static void release_all(void) HS_NO_ANALYSIS
+static void release_all(void)
 {
     hs_thread()->owns_every_lock = false;
-    for (unsigned i = INNER_LOCKS; i-- > 0;)
-        hs_mutex_unlock_after_fork(inner_lock(i));
-    hs_heap_for_each_arena_locked(unlock_large, NULL);
-    hs_mutex_unlock_after_fork(&hs_heap_large.lock);
-    hs_heap_for_each_arena_locked(unlock_arena, NULL);
-    hs_mutex_unlock_after_fork(hs_heap_lock());
-    hs_mutex_unlock_after_fork(hs_heap_init_lock());
+    visit_all(release_inner, NULL, hs_heap_for_each_arena_locked);
+    hs_mutex_unlock_unranked(hs_heap_lock());
+    hs_mutex_unlock_unranked(hs_heap_init_lock());
 }
 
 static void in_parent(void)
@@ -114,4 +124,43 @@ static void in_child(void)
 void hs_fork_register(void)
 {
     (void)pthread_atfork(prepare, in_parent, in_child);
+}
+
+/* ---- looking at the locks ---------------------------------------------------------------------------------------- */
+
+static void for_each_arena_in_reach(hs_visit_arena *visit, void *context)
+{
+    (void)hs_heap_for_each_table_arena(visit, context);
+    if (!hs_mutex_try_lock_unranked(hs_heap_lock()))
+        return;
+    hs_heap_for_each_first_class_arena_locked(visit, context);
+    hs_mutex_unlock_unranked(hs_heap_lock());
+}
+
+void hs_heap_for_each_lock(hs_visit_lock *visit, void *context)
+{
+    visit_all(visit, context, for_each_arena_in_reach);
+}
+
+void hs_heap_lock_name(const struct hs_lock *lock, struct hs_text *name)
+{
+    uint32_t rank = lock->mutex->rank;
+
+    if (lock->arena == NULL) {
+        hs_text_add(name, lock->name);
+        return;
+    }
+    if (rank == HS_RANK_LARGE)
+        hs_text_add(name, "large blocks of ");
+    if (lock->arena->number == HS_ARENA_FIRST_CLASS) {
+        hs_text_add(name, "first-class arena ");
+        hs_text_add_address(name, lock->arena);
+    } else {
+        hs_text_add(name, "arena ");
+        hs_text_add_decimal(name, lock->arena->number);
+    }
+    if (rank >= HS_RANK_LIST && rank < HS_RANK_LARGE) {
+        hs_text_add(name, " list ");
+        hs_text_add_decimal(name, rank - HS_RANK_LIST);
+    }
 }

@@ -29,9 +29,10 @@ struct first_class_arena {
 };
 
 /* Arenas of the table and first-class ones; the latter bring their large set along. */
-static struct hs_pool arenas = HS_POOL_INITIALIZER(struct first_class_arena, (size_t)16 * 1024);
+enum { ARENA_CHUNK_BYTES = 20 * 1024 };
+static struct hs_pool arenas = HS_POOL_INITIALIZER(struct first_class_arena, ARENA_CHUNK_BYTES);
 
-_Static_assert(sizeof(struct first_class_arena) <= 16 * 1024 - HS_CACHE_LINE_BYTES, "a chunk holds an arena");
+_Static_assert(sizeof(struct first_class_arena) <= ARENA_CHUNK_BYTES - HS_CACHE_LINE_BYTES, "a chunk holds an arena");
 
 /* ---- start ----------------------------------------------------------------------------------------------------- */
 
@@ -113,19 +114,30 @@ struct hs_arena *hs_heap_arena(void)
     return self->arena;
 }
 
-void hs_heap_for_each_arena_locked(hs_visit_arena *visit, void *context)
+bool hs_heap_for_each_table_arena(hs_visit_arena *visit, void *context)
 {
     for (unsigned i = 0; i < HS_ARENAS_MAX; i++) {
         struct hs_arena *arena = table_arena(i);
 
         if (arena != NULL && !visit(arena, context))
-            return;
+            return false;
     }
+    return true;
+}
+
+void hs_heap_for_each_first_class_arena_locked(hs_visit_arena *visit, void *context)
+{
     for (struct hs_arena *arena = heap.first_class, *next; arena != NULL; arena = next) {
         next = arena->next;
         if (!visit(arena, context))
             return;
     }
+}
+
+void hs_heap_for_each_arena_locked(hs_visit_arena *visit, void *context)
+{
+    if (hs_heap_for_each_table_arena(visit, context))
+        hs_heap_for_each_first_class_arena_locked(visit, context);
 }
 
 void hs_heap_for_each_arena(hs_visit_arena *visit, void *context)

@@ -24,6 +24,7 @@
 
 #include "arena.h"
 #include "large.h"
+#include "text.h"
 
 extern _Atomic bool hs_heap_is_ready;
 extern struct hs_large_set hs_heap_large;
@@ -79,12 +80,30 @@ void hs_heap_remove_arena(struct hs_arena *arena);
 typedef bool hs_visit_arena(struct hs_arena *arena, void *context);
 void hs_heap_for_each_arena(hs_visit_arena *visit, void *context);
 
+/* One lock of the allocator. */
+struct hs_lock {
+    struct hs_mutex *mutex;       /* its rank says what it guards */
+    const struct hs_arena *arena; /* whose it is; NULL: it belongs to the heap */
+    const char *name;             /* of one that belongs to the heap; hs_heap_lock_name knows all */
+};
+
+/* Calls `visit` for every lock, without waiting for any: the heap may be locked for ever. First-class arenas are left
+ * out while another thread holds the heap's lock. `visit` must not take a lock, nor allocate. */
+typedef void hs_visit_lock(const struct hs_lock *lock, void *context);
+void hs_heap_for_each_lock(hs_visit_lock *visit, void *context);
+
+/* Adds what a person calls the lock: "arena 3", "arena 3 list 12", "large blocks". */
+void hs_heap_lock_name(const struct hs_lock *lock, struct hs_text *name);
+
 /* For fork.c. */
 struct hs_mutex *hs_heap_lock(void);
 struct hs_mutex *hs_heap_init_lock(void);
 struct hs_mutex *hs_heap_pool_lock(void);
 /* The arenas without the heap's lock: the caller holds it, or is alone. */
 void hs_heap_for_each_arena_locked(hs_visit_arena *visit, void *context);
+void hs_heap_for_each_first_class_arena_locked(hs_visit_arena *visit, void *context);
+/* Those of the table need no lock. False if `visit` ended it. */
+bool hs_heap_for_each_table_arena(hs_visit_arena *visit, void *context);
 void hs_fork_register(void);
 
 #endif

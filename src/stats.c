@@ -5,6 +5,13 @@
 #include "heapster.h"
 #include "text.h"
 
+/* Relaxed: the caller holds the lock, and nobody else writes its counters. */
+static void add_lock(struct heapster_stats *out, struct hs_mutex *mutex)
+{
+    out->lock_acquisitions += hs_load_relaxed(&mutex->acquired);
+    out->lock_contentions += hs_load_relaxed(&mutex->contended);
+}
+
 static void add_large_set(struct heapster_stats *out, struct hs_large_set *set)
 {
     hs_mutex_lock(&set->lock);
@@ -13,6 +20,7 @@ static void add_large_set(struct heapster_stats *out, struct hs_large_set *set)
     out->used_bytes += set->bytes;
     out->large_bytes += set->bytes;
     out->large_blocks += set->blocks;
+    add_lock(out, &set->lock);
     hs_mutex_unlock(&set->lock);
 }
 
@@ -24,6 +32,7 @@ static void add_list_locked(struct heapster_stats *out, struct hs_freelist *list
     out->free_blocks += list->blocks;
     if (largest > out->largest_free)
         out->largest_free = largest;
+    add_lock(out, &list->lock);
 }
 
 static bool add_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
@@ -35,6 +44,7 @@ static bool add_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
     account = hs_arena_account(arena);
     out->region_bytes += arena->region_bytes;
     out->region_count += arena->region_count;
+    add_lock(out, &arena->lock);
     for (unsigned k = 0; k < HS_LISTS; k++)
         add_list_locked(out, &arena->lists[k]);
     hs_arena_unlock_all(arena);
@@ -75,12 +85,18 @@ static const struct {
     const char *name;
     size_t offset;
 } fields[] = {
-    FIELD(allocations),     FIELD(frees),           FIELD(used_bytes),      FIELD(used_blocks),
-    FIELD(free_bytes),      FIELD(free_blocks),     FIELD(largest_free),    FIELD(region_bytes),
-    FIELD(region_count),    FIELD(large_bytes),     FIELD(large_blocks),    FIELD(arena_count),
-    FIELD(splits),          FIELD(coalesces),       FIELD(retreats),        FIELD(os_sbrk_calls),
-    FIELD(os_mmap_calls),   FIELD(os_munmap_calls), FIELD(os_mremap_calls), FIELD(os_madvise_calls),
-    FIELD(os_purged_bytes),
+    FIELD(allocations),      FIELD(frees),
+    FIELD(used_bytes),       FIELD(used_blocks),
+    FIELD(free_bytes),       FIELD(free_blocks),
+    FIELD(largest_free),     FIELD(region_bytes),
+    FIELD(region_count),     FIELD(large_bytes),
+    FIELD(large_blocks),     FIELD(arena_count),
+    FIELD(splits),           FIELD(coalesces),
+    FIELD(retreats),         FIELD(os_sbrk_calls),
+    FIELD(os_mmap_calls),    FIELD(os_munmap_calls),
+    FIELD(os_mremap_calls),  FIELD(os_madvise_calls),
+    FIELD(os_purged_bytes),  FIELD(lock_acquisitions),
+    FIELD(lock_contentions),
 };
 
 int heapster_stats_print(int fd, enum heapster_format format)

@@ -6,6 +6,16 @@ void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank)
 {
     mutex->native = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     mutex->rank = rank;
+    /* Relaxed: nobody else knows the mutex yet. */
+    hs_store_relaxed(&mutex->acquired, 0);
+    hs_store_relaxed(&mutex->contended, 0);
+    hs_store_relaxed(&mutex->holder, NULL);
+}
+
+void hs_mutex_wait(struct hs_mutex *mutex)
+{
+    (void)pthread_mutex_lock(&mutex->native);
+    hs_store_relaxed(&mutex->contended, hs_load_relaxed(&mutex->contended) + 1);
 }
 
 #if defined(HS_CHECK_RANKS)

@@ -26,6 +26,13 @@
  * Fork. Between fork's prepare handler and its parent or child handler the forking thread owns every lock. Other
  * libraries' handlers may run in that window and allocate, so lock and unlock let that thread pass.
  *
+ * Statistics. Each mutex counts how often it was taken and how often somebody had to wait for it, and says who holds
+ * it. Only the thread that holds it writes these fields, so an increment needs no read-modify-write. Relaxed: the mutex
+ * itself orders one holder's writes before the next one's, and who reads them without it takes what it gets: a count
+ * that is a moment old, or, of a mutex that is changing hands, a holder who has just let go. A thread that stands still
+ * while it holds a mutex, or waits for one, is seen right. A try that fails counts nowhere: nobody waited, and the
+ * thread that failed may not write. What the forking thread passes is not taken anew and does not count, either.
+ *
  * Memory orders stand in the names of the operations. Each release and the acquire that meets it carry the same tag
  * in square brackets where they are used.
  */
@@ -35,9 +42,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "compiler.h"
+
+#define hs_load_relaxed(pointer) atomic_load_explicit((pointer), memory_order_relaxed)
+#define hs_load_acquire(pointer) atomic_load_explicit((pointer), memory_order_acquire)
+#define hs_store_relaxed(pointer, value) atomic_store_explicit((pointer), (value), memory_order_relaxed)
+#define hs_store_release(pointer, value) atomic_store_explicit((pointer), (value), memory_order_release)
+#define hs_add_relaxed(pointer, value) atomic_fetch_add_explicit((pointer), (value), memory_order_relaxed)
+#define hs_or_relaxed(pointer, value) atomic_fetch_or_explicit((pointer), (value), memory_order_relaxed)
+#define hs_and_relaxed(pointer, value) atomic_fetch_and_explicit((pointer), (value), memory_order_relaxed)
 
 enum hs_rank {
     HS_RANK_HEAP_INIT = 1,
@@ -51,13 +67,18 @@ enum hs_rank {
     HS_RANK_POOL
 };
 
+struct hs_thread;
+
 struct HS_CAPABILITY("mutex") hs_mutex {
     pthread_mutex_t native;
     uint32_t rank;
+    _Atomic uint64_t acquired;                /* how often it was taken */
+    _Atomic(const struct hs_thread *) holder; /* NULL: nobody */
+    _Atomic uint64_t contended;               /* how often a thread found it taken, and waited */
 };
 
 /* clang-format off */
-#define HS_MUTEX_INITIALIZER(its_rank) { PTHREAD_MUTEX_INITIALIZER, (its_rank) }
+#define HS_MUTEX_INITIALIZER(its_rank) { .native = PTHREAD_MUTEX_INITIALIZER, .rank = (its_rank) }
 /* clang-format on */
 
 /* What the allocator knows of the calling thread. Initial-exec, since the first access may come before the dynamic
@@ -98,15 +119,47 @@ static inline bool hs_rank_holds(const struct hs_mutex *mutex)
 }
 #endif
 
-/* Makes a mutex ready for use, unlocked. */
+/* Makes a mutex ready for use, unlocked, with its counters at zero. */
 void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank);
+
+/* Takes a mutex that was found taken; the rare half of hs_mutex_lock. */
+void hs_mutex_wait(struct hs_mutex *mutex);
+
+static inline void hs_mutex_note_holder(struct hs_mutex *mutex)
+{
+    hs_store_relaxed(&mutex->acquired, hs_load_relaxed(&mutex->acquired) + 1);
+    hs_store_relaxed(&mutex->holder, hs_thread());
+}
+
+/* Three without ranks. Two for fork, which holds the locks of all arenas together, and one for who looks at the heap
+ * from where it may hold anything, and never waits. */
+static inline void hs_mutex_lock_unranked(struct hs_mutex *mutex) HS_NO_ANALYSIS
+{
+    if (HS_UNLIKELY(pthread_mutex_trylock(&mutex->native) != 0))
+        hs_mutex_wait(mutex);
+    hs_mutex_note_holder(mutex);
+}
+
+static inline bool hs_mutex_try_lock_unranked(struct hs_mutex *mutex) HS_NO_ANALYSIS
+{
+    if (pthread_mutex_trylock(&mutex->native) != 0)
+        return false;
+    hs_mutex_note_holder(mutex);
+    return true;
+}
+
+static inline void hs_mutex_unlock_unranked(struct hs_mutex *mutex) HS_NO_ANALYSIS
+{
+    hs_store_relaxed(&mutex->holder, NULL);
+    (void)pthread_mutex_unlock(&mutex->native);
+}
 
 static inline void hs_mutex_lock(struct hs_mutex *mutex) HS_ACQUIRES(mutex) HS_NO_ANALYSIS
 {
     if (HS_UNLIKELY(hs_thread()->owns_every_lock))
         return;
     hs_rank_push(mutex);
-    (void)pthread_mutex_lock(&mutex->native);
+    hs_mutex_lock_unranked(mutex);
 }
 
 static inline void hs_mutex_unlock(struct hs_mutex *mutex) HS_RELEASES(mutex) HS_NO_ANALYSIS
@@ -114,7 +167,7 @@ static inline void hs_mutex_unlock(struct hs_mutex *mutex) HS_RELEASES(mutex) HS
     if (HS_UNLIKELY(hs_thread()->owns_every_lock))
         return;
     hs_rank_pop(mutex);
-    (void)pthread_mutex_unlock(&mutex->native);
+    hs_mutex_unlock_unranked(mutex);
 }
 
 static inline bool hs_mutex_try_lock(struct hs_mutex *mutex) HS_ANNOTATE(try_acquire_capability(true, mutex))
@@ -122,21 +175,10 @@ static inline bool hs_mutex_try_lock(struct hs_mutex *mutex) HS_ANNOTATE(try_acq
 {
     if (HS_UNLIKELY(hs_thread()->owns_every_lock))
         return true;
-    if (pthread_mutex_trylock(&mutex->native) != 0)
+    if (!hs_mutex_try_lock_unranked(mutex))
         return false;
     hs_rank_push(mutex);
     return true;
-}
-
-/* Fork alone: takes and releases without ranks, since it holds the locks of all arenas together. */
-static inline void hs_mutex_lock_for_fork(struct hs_mutex *mutex) HS_NO_ANALYSIS
-{
-    (void)pthread_mutex_lock(&mutex->native);
-}
-
-static inline void hs_mutex_unlock_after_fork(struct hs_mutex *mutex) HS_NO_ANALYSIS
-{
-    (void)pthread_mutex_unlock(&mutex->native);
 }
 
 /* The first line of every function named _locked. */
@@ -145,14 +187,6 @@ static inline void hs_mutex_assert_held(const struct hs_mutex *mutex) HS_ASSERTS
     if (!hs_rank_holds(mutex))
         __builtin_trap();
 }
-
-#define hs_load_relaxed(pointer) atomic_load_explicit((pointer), memory_order_relaxed)
-#define hs_load_acquire(pointer) atomic_load_explicit((pointer), memory_order_acquire)
-#define hs_store_relaxed(pointer, value) atomic_store_explicit((pointer), (value), memory_order_relaxed)
-#define hs_store_release(pointer, value) atomic_store_explicit((pointer), (value), memory_order_release)
-#define hs_add_relaxed(pointer, value) atomic_fetch_add_explicit((pointer), (value), memory_order_relaxed)
-#define hs_or_relaxed(pointer, value) atomic_fetch_or_explicit((pointer), (value), memory_order_relaxed)
-#define hs_and_relaxed(pointer, value) atomic_fetch_and_explicit((pointer), (value), memory_order_relaxed)
 
 #if defined(HS_THREAD_SANITIZER)
 /* ThreadSanitizer has no model of fences. The one fence of the allocator orders a store before a load and hands no

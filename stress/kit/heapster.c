@@ -3,6 +3,7 @@
 
 #include "allocator.h"
 #include "heap.h"
+#include "heapster_locks.h"
 #include "options.h"
 
 static void *call_malloc(void *context, size_t bytes)
@@ -190,6 +191,9 @@ const struct kit_allocator kit_heapster = {
     .used_blocks = used_blocks,
     .held_bytes = held_bytes,
     .trim = trim,
+    .contention = kit_heapster_contention,
+    .self = kit_heapster_self,
+    .held_locks = kit_heapster_held_locks,
     .home = home,
     .settle = settle,
 };

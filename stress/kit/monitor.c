@@ -1,6 +1,7 @@
 #include "monitor.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ static struct timespec after(double seconds)
 
 static void watch_for_hangs(struct kit_run *run, double now)
 {
-    struct kit_text text = {.length = 0};
+    char detail[80];
 
     for (unsigned i = 0; i <= run->config->threads; i++) {
         struct kit_thread *thread = &run->threads[i];
@@ -40,10 +41,9 @@ static void watch_for_hangs(struct kit_run *run, double now)
             thread->seen_ops = ops;
             thread->seen_at = now;
         } else if (now - thread->seen_at > run->config->hang_seconds) {
-            kit_text_add_threads(&text, run);
-            text.bytes[text.length] = '\0';
-            kit_violation(NULL, NULL, "hang", "a thread made no progress for %u seconds\n%s", run->config->hang_seconds,
-                          text.bytes);
+            (void)snprintf(detail, sizeof detail, "a thread made no progress for %u seconds",
+                           run->config->hang_seconds);
+            kit_violation_hang(detail);
         }
     }
 }

@@ -9,6 +9,7 @@
 #include "pages.h"
 #include "sampler.h"
 #include "violation.h"
+#include "watchdog.h"
 
 struct kit_run *kit_current;
 _Thread_local struct kit_thread *kit_self;
@@ -112,7 +113,7 @@ static void introduce(struct kit_thread *thread)
 
     kit_self = thread;
     if (allocator->self != NULL)
-        thread->identity = allocator->self(allocator->context);
+        kit_put(thread->identity, allocator->self(allocator->context));
 }
 
 static void *work(void *argument)
@@ -374,6 +375,7 @@ void kit_run(const struct kit_config *config, const struct kit_scenario *scenari
     }
     run.home = allocator->home != NULL ? allocator->home(allocator->context) : NULL;
     set_up(&run);
+    kit_watchdog_set_up();
     kit_current = &run;
     run.began_at = kit_now();
     make_threads(&run);

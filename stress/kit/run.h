@@ -60,7 +60,7 @@ struct kit_thread {
     uint64_t next_id;
     size_t untouched_from; /* of blocks it allocates: what lies beyond is never touched; 0: nothing does */
     struct kit_latency latency[KIT_CALLS];
-    const void *identity; /* what the allocator calls this thread where it says who holds a lock */
+    _Atomic(const void *) identity; /* what the allocator calls this thread where it says who holds a lock */
     _Atomic uint64_t ops;
     _Atomic uint64_t doing; /* kit_deed_pack of the deed and its bytes */
     _Atomic int64_t live_bytes;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "watchdog.h"
+
 static const char *const deed_names[KIT_DEEDS] = {
     [KIT_NOTHING] = "nothing",
     [KIT_MALLOC] = "malloc",
@@ -57,23 +59,17 @@ static void add_block(struct kit_text *text, const char *which, const struct kit
         add_deed(text, kit_get(block->deeds[1 + (i - 1) % (KIT_HISTORY - 1)]));
 }
 
-static void add_thread(struct kit_text *text, const struct kit_run *run, const struct kit_thread *thread)
+void kit_text_add_thread(struct kit_text *text, const struct kit_thread *thread)
 {
     uint64_t doing = kit_get(thread->doing);
 
-    if (thread->index == run->config->threads)
+    if (thread->index == thread->run->config->threads)
         kit_text_add(text, "  checker: ");
     else
         kit_text_add(text, "  thread %u: ", thread->index);
     kit_text_add(text, "%llu operations, %s %s (%llu bytes)\n", (unsigned long long)kit_get(thread->ops),
                  kit_get(thread->is_waiting) ? "waiting after" : "in", kit_deed_name(kit_deed_of(doing)),
                  (unsigned long long)kit_deed_number(doing));
-}
-
-void kit_text_add_threads(struct kit_text *text, const struct kit_run *run)
-{
-    for (unsigned i = 0; i <= run->config->threads; i++)
-        add_thread(text, run, &run->threads[i]);
 }
 
 /* True for the one thread that may report; others wait for the end of the process here. False for a thread that
@@ -94,7 +90,7 @@ static bool may_report(void)
 static void add_end(struct kit_text *text)
 {
     if (kit_self != NULL)
-        add_thread(text, kit_self->run, kit_self);
+        kit_text_add_thread(text, kit_self);
     if (kit_current != NULL)
         kit_text_add(text, "  reproduce: %s\n", kit_current->config->reproduce);
 }
@@ -138,24 +134,39 @@ void kit_violation(const struct kit_block *block, const struct kit_block *other,
     finish(&text);
 }
 
+static _Noreturn void report_hang(const char *detail)
+{
+    struct kit_text text = {.length = 0};
+
+    keep_reason("hang", detail);
+    kit_text_add(&text, "\nheapster-stress: VIOLATION: hang: %s\n", detail);
+    kit_text_write(&text, STDERR_FILENO);
+    if (kit_current != NULL)
+        kit_watchdog_report(kit_current, STDERR_FILENO);
+    add_end(&text);
+    finish(&text);
+}
+
+void kit_violation_hang(const char *detail)
+{
+    if (!may_report())
+        _exit(1);
+    report_hang(detail);
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
-    static const char hang[] = "a step of the main thread did not end";
     struct kit_text text = {.length = 0};
     char crash[64];
 
     (void)context;
     if (!may_report())
         _exit(1);
-    if (number == SIGALRM) {
-        keep_reason("hang", hang);
-        kit_text_add(&text, "\nheapster-stress: VIOLATION: hang: %s\n", hang);
-        kit_text_add_threads(&text, kit_current);
-    } else {
-        (void)snprintf(crash, sizeof crash, "signal %d at %p", number, number == SIGABRT ? NULL : info->si_addr);
-        keep_reason("crash", crash);
-        kit_text_add(&text, "\nheapster-stress: VIOLATION: crash: %s\n", crash);
-    }
+    if (number == SIGALRM)
+        report_hang("a step of the main thread did not end");
+    (void)snprintf(crash, sizeof crash, "signal %d at %p", number, number == SIGABRT ? NULL : info->si_addr);
+    keep_reason("crash", crash);
+    kit_text_add(&text, "\nheapster-stress: VIOLATION: crash: %s\n", crash);
     add_end(&text);
     finish(&text);
 }

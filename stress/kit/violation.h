@@ -14,8 +14,11 @@
 _Noreturn void kit_violation(const struct kit_block *block, const struct kit_block *other, const char *what,
                              const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* What every thread is doing. */
-void kit_text_add_threads(struct kit_text *text, const struct kit_run *run);
+/* The same of a run that hangs, with the stack and the locks of every thread (watchdog.h). */
+_Noreturn void kit_violation_hang(const char *detail);
+
+/* What a thread is doing. */
+void kit_text_add_thread(struct kit_text *text, const struct kit_thread *thread);
 
 /* Crashes and aborts are violations too: they are reported with the command, and end with status 1. A handler that
  * somebody else installed (a sanitizer) stays. */

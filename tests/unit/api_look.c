@@ -10,11 +10,18 @@
 enum { PRINT_BYTES = 4096 };
 
 static const char *const field_names[] = {
-    "allocations",     "frees",         "used_bytes",      "used_blocks",     "free_bytes",
-    "free_blocks",     "largest_free",  "region_bytes",    "region_count",    "large_bytes",
-    "large_blocks",    "arena_count",   "splits",          "coalesces",       "retreats",
-    "os_sbrk_calls",   "os_mmap_calls", "os_munmap_calls", "os_mremap_calls", "os_madvise_calls",
-    "os_purged_bytes",
+    "allocations",      "frees",
+    "used_bytes",       "used_blocks",
+    "free_bytes",       "free_blocks",
+    "largest_free",     "region_bytes",
+    "region_count",     "large_bytes",
+    "large_blocks",     "arena_count",
+    "splits",           "coalesces",
+    "retreats",         "os_sbrk_calls",
+    "os_mmap_calls",    "os_munmap_calls",
+    "os_mremap_calls",  "os_madvise_calls",
+    "os_purged_bytes",  "lock_acquisitions",
+    "lock_contentions",
 };
 
 /* ---- statistics ------------------------------------------------------------------------------------------------ */
