@@ -383,7 +383,7 @@ void heapster_arena_destroy(heapster_arena *arena)
 /* The dynamic linker may have allocated before libc had an environment; by now it has. */
 __attribute__((constructor)) static void at_start(void)
 {
-    hs_override_keep();
+    hs_override_settle();
     hs_heap_start();
     if (hs_options_read_environment())
         hs_heap_set_strategy(hs_load_relaxed(&hs_options.strategy));

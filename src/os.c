@@ -105,7 +105,7 @@ struct hs_span hs_os_break_raise(size_t bytes)
     size_t padding;
     char *now, *old, *first, *last;
 
-    if (bytes > (size_t)INTPTR_MAX - HS_GRANULE_BYTES)
+    if (bytes > (size_t)INTPTR_MAX - HS_GRANULE_BYTES || !hs_load_relaxed(&hs_os_break_is_ours))
         return span;
     hs_mutex_lock(&program_break.lock);
     /* A guess at how far the next granule is; what sbrk returns below decides. */
@@ -144,7 +144,8 @@ bool hs_os_break_may_be_lowered_from(const char *end)
     bool may_be;
 
     hs_mutex_lock(&program_break.lock);
-    may_be = program_break.end == end && !program_break.foreign_moved && sbrk(0) == end;
+    may_be = hs_load_relaxed(&hs_os_break_is_ours) && program_break.end == end && !program_break.foreign_moved &&
+             sbrk(0) == end;
     hs_mutex_unlock(&program_break.lock);
     return may_be;
 }
@@ -157,7 +158,8 @@ bool hs_os_break_lower(char *end, size_t bytes)
     hs_mutex_lock(&program_break.lock);
     if (sbrk(0) != program_break.end)
         program_break.foreign_moved = true;
-    if (!program_break.foreign_moved && end == program_break.end && move_break(-(intptr_t)bytes) != NULL) {
+    if (hs_load_relaxed(&hs_os_break_is_ours) && !program_break.foreign_moved && end == program_break.end &&
+        move_break(-(intptr_t)bytes) != NULL) {
         program_break.end = end - bytes;
         lowered = true;
     }

@@ -9,9 +9,12 @@
  *   O2  Spans of the break begin and end on a multiple of HS_GRANULE_BYTES; what lies between a foreign break and
  *       the next multiple belongs to nobody.
  *
+ *   O3  Where libc's own malloc serves the process, the break is left to it.
+ *
  * Locks: the break has one of its own (rank BREAK), so that asking where it is and moving it is one step among our
  * own threads. A foreign sbrk can still come between; the result of the one call that moves the break decides, never
- * the question before it.
+ * the question before it. A foreign sbrk at the very same moment nobody can survive: libc's sbrk is not atomic, and may
+ * give one span to both. A program that calls it beside threads has to see to that; libc's malloc does not, hence O3.
  */
 #ifndef HS_OS_H
 #define HS_OS_H
@@ -52,6 +55,11 @@ uint64_t hs_os_now_ms(void);
 
 /* True where the process runs with more rights than its user: the environment is then not to be believed. */
 bool hs_os_is_privileged(void);
+
+/* O3: false, and no span is raised or lowered. Defined, with its first value, where the standard names are or are not
+ * (override.h): the first call of the process may come before anybody can be asked who serves malloc. Relaxed: it
+ * changes while the process has one thread, or the library is being loaded. */
+extern _Atomic bool hs_os_break_is_ours;
 
 struct hs_span {
     char *base; /* NULL where there is no memory */

@@ -1,12 +1,15 @@
 #include "override.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
 
 #include "heapster.h"
+#include "os.h"
 
-void hs_override_keep(void)
-{
-}
+_Atomic bool hs_os_break_is_ours = true;
+
+/* Weak, since libc may keep it in a library that a program does without; then nothing was loaded later, either. */
+extern void *dlsym(void *restrict handle, const char *restrict name) __attribute__((weak));
 
 /* No header of any one libc declares all of these. */
 HEAPSTER_API void *malloc(size_t bytes);
@@ -136,4 +139,13 @@ void *__libc_pvalloc(size_t bytes)
 int __posix_memalign(void **out, size_t alignment, size_t bytes)
 {
     return heapster_posix_memalign(out, alignment, bytes);
+}
+
+void hs_override_settle(void)
+{
+    void *serves = dlsym != NULL ? dlsym(RTLD_DEFAULT, "malloc") : NULL;
+
+    /* NULL: a static program, which has no other. Relaxed: see there. */
+    if (serves != NULL && serves != (void *)malloc)
+        hs_store_relaxed(&hs_os_break_is_ours, false);
 }

@@ -7,7 +7,8 @@
 #ifndef HS_OVERRIDE_H
 #define HS_OVERRIDE_H
 
-/* Does nothing; referring to it makes the linker take the standard names out of the archive with the rest. */
-void hs_override_keep(void);
+/* Finds out whether the process's malloc is this library's, as it is not where the library was loaded later than libc;
+ * hs_os_break_is_ours is settled by that. Called once libc can be asked. */
+void hs_override_settle(void);
 
 #endif
