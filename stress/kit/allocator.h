@@ -87,6 +87,10 @@ struct kit_allocator kit_system(void);
 /* The same for blocks of one first-class arena, a struct heapster_arena. */
 struct kit_allocator kit_heapster_arena(void *arena);
 
+/* Lets Heapster have the break where libc's malloc serves the process (os.h), while nobody calls that under load; or
+ * takes it back. */
+void kit_heapster_use_break(bool may);
+
 /* How long Heapster keeps free pages; returns how long it did so far. It has no such function of its own. */
 uint64_t kit_heapster_set_decay_ms(uint64_t decay_ms);
 

@@ -240,3 +240,9 @@ uint64_t kit_heapster_set_decay_ms(uint64_t decay_ms)
     hs_store_relaxed(&hs_options.decay_ms, decay_ms);
     return before;
 }
+
+void kit_heapster_use_break(bool may)
+{
+    hs_heap_start();
+    hs_store_relaxed(&hs_os_break_is_ours, may); /* relaxed: no other thread is in the allocator */
+}

@@ -32,6 +32,12 @@ static inline uint64_t kit_rng_below(struct kit_rng *rng, uint64_t limit)
     return ((kit_rng_next(rng) >> 32) * limit) >> 32;
 }
 
+/* least to most, both included. */
+static inline uint64_t kit_rng_between(struct kit_rng *rng, uint64_t least, uint64_t most)
+{
+    return least + kit_rng_below(rng, most - least + 1);
+}
+
 static inline bool kit_rng_percent(struct kit_rng *rng, unsigned percent)
 {
     return kit_rng_below(rng, 100) < percent;

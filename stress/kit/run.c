@@ -373,6 +373,8 @@ void kit_run(const struct kit_config *config, const struct kit_scenario *scenari
         (void)snprintf(result->reason, sizeof result->reason, "%s", obstacle);
         return;
     }
+    if (allocator->is_heapster)
+        kit_heapster_use_break(!scenario->uses_libc);
     run.home = allocator->home != NULL ? allocator->home(allocator->context) : NULL;
     set_up(&run);
     kit_watchdog_set_up();

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "compiler.h"
+#include "forked.h"
 
 const char *kit_scenario_obstacle(const struct kit_scenario *scenario, const struct kit_allocator *allocator)
 {
@@ -10,5 +11,7 @@ const char *kit_scenario_obstacle(const struct kit_scenario *scenario, const str
         return "needs Heapster's own functions";
     if ((scenario->needs & KIT_NEEDS_NO_SHADOW) != 0 && HS_HAS_SHADOW)
         return "a sanitizer's shadow memory is beyond every limit";
+    if ((scenario->needs & KIT_NEEDS_FORK) != 0 && !kit_forked_is_sound(allocator))
+        return "a sanitizer's malloc does not come through a fork among threads";
     return scenario->obstacle != NULL ? scenario->obstacle() : NULL;
 }

@@ -12,8 +12,9 @@ struct kit_thread;
 
 /* What a scenario cannot do without. */
 enum kit_need {
-    KIT_NEEDS_HEAPSTER = 1, /* calls heapster.h, or what lies behind it */
-    KIT_NEEDS_NO_SHADOW = 2 /* limits address space or mappings, of which a sanitizer's shadow takes more */
+    KIT_NEEDS_HEAPSTER = 1,  /* calls heapster.h, or what lies behind it */
+    KIT_NEEDS_NO_SHADOW = 2, /* limits address space or mappings, of which a sanitizer's shadow takes more */
+    KIT_NEEDS_FORK = 4       /* forks while other threads are in the allocator */
 };
 
 struct kit_scenario {
@@ -21,6 +22,7 @@ struct kit_scenario {
     const char *summary;       /* one line for --list */
     unsigned blocks_of_thread; /* records for each thread */
     unsigned needs;            /* of enum kit_need */
+    bool uses_libc;            /* its threads allocate through libc, too: Heapster leaves the break to that */
     unsigned slots;            /* records lying in the exchange, a power of two; 0: none */
     /* Before the blocks in use are counted: makes what libc makes once and keeps; or NULL. */
     void (*prepare)(struct kit_run *run);

@@ -139,6 +139,7 @@ static void end(struct kit_run *run)
 const struct kit_scenario stress_signals = {
     .name = "signals",
     .summary = "threads interrupted by signals, and cancelled while they own blocks",
+    .uses_libc = true,
     .blocks_of_thread = 2 * SHARE,
     .slots = SLOTS,
     .prepare = prepare,

@@ -116,6 +116,7 @@ static void end(struct kit_run *run)
 const struct kit_scenario stress_threads = {
     .name = "threads",
     .summary = "short threads that leave their blocks behind, with destructors that allocate",
+    .uses_libc = true,
     .blocks_of_thread = (CREW + 1) * SHARE,
     .slots = SLOTS,
     .begin = begin,

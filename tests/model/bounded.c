@@ -16,9 +16,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "chance.h"
 #include "heapster.h"
 #include "meter.h"
+#include "rng.h"
 
 /* Pages that one call may touch for each doubling of the free blocks: down a tree, along it when a block comes or goes,
  * the children beside the path, in up to two lists. */
@@ -56,14 +56,14 @@ struct field {
     size_t buffer_bytes;
     void **gaps; /* blocks to be freed; after sow, `gap_count` free blocks */
     size_t gap_count;
-    struct chance chance;
+    struct kit_rng rng;
 };
 
 /* ---- sowing ------------------------------------------------------------------------------------------------------ */
 
-static size_t draw_bytes(struct chance *chance, size_t least, size_t most)
+static size_t draw_bytes(struct kit_rng *rng, size_t least, size_t most)
 {
-    return chance_between(chance, least / 16, most / 16) * 16;
+    return kit_rng_between(rng, least / 16, most / 16) * 16;
 }
 
 static void *take(struct field *field, size_t block_bytes)
@@ -81,8 +81,8 @@ static void fill_buffer(struct field *field, const struct layout *layout)
     for (;;) {
         bool is_rare = layout->rare_bytes != 0 && rare < RARE && field->gap_count / rare_every > rare;
 
-        block = take(field, is_rare ? layout->rare_bytes
-                                    : draw_bytes(&field->chance, layout->least_bytes, layout->most_bytes));
+        block = take(field,
+                     is_rare ? layout->rare_bytes : draw_bytes(&field->rng, layout->least_bytes, layout->most_bytes));
         if (block == NULL)
             break;
         field->gaps[field->gap_count++] = block;
@@ -105,7 +105,7 @@ static void free_gaps(struct field *field, const struct layout *layout)
     size_t begin = layout->rare_bytes != 0 ? RARE : 0;
 
     for (size_t i = begin + 1; i < field->gap_count; i++) {
-        size_t other = chance_between(&field->chance, begin, i);
+        size_t other = kit_rng_between(&field->rng, begin, i);
         void *block = field->gaps[i];
 
         field->gaps[i] = field->gaps[other];
@@ -120,7 +120,7 @@ static void sow(struct field *field, const struct task *task)
     struct heapster_arena_config config = {.strategy = HEAPSTER_FIRST_FIT, .buffer_bytes = task->buffer_bytes};
 
     memset(field, 0, sizeof(*field));
-    field->chance.state = 1;
+    field->rng.state = 1;
     field->buffer_bytes = task->buffer_bytes;
     field->buffer =
         mmap(NULL, field->buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -162,7 +162,7 @@ static void note_pages(struct harvest *harvest, size_t touched)
 
 static void take_measured(struct field *field, const struct layout *layout, struct harvest *harvest)
 {
-    size_t bytes = draw_bytes(&field->chance, layout->least_request, layout->most_request);
+    size_t bytes = draw_bytes(&field->rng, layout->least_request, layout->most_request);
     void *block;
 
     meter_begin();
@@ -176,7 +176,7 @@ static void take_measured(struct field *field, const struct layout *layout, stru
 
 static void give_measured(struct field *field, struct harvest *harvest)
 {
-    size_t index = chance_below(&field->chance, harvest->taken_count);
+    size_t index = kit_rng_below(&field->rng, harvest->taken_count);
 
     meter_begin();
     heapster_free(harvest->taken[index]);

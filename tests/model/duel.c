@@ -160,25 +160,25 @@ static void expect_filled(struct duel *duel, const struct duel_live *live, const
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-static size_t spread(struct chance *chance, size_t least, size_t most)
+static size_t spread(struct kit_rng *rng, size_t least, size_t most)
 {
     size_t high = least > 0 ? least : 1;
     unsigned doublings = 0;
 
     for (size_t top = high; top < most; top *= 2)
         doublings++;
-    high = (high << chance_below(chance, doublings + 1U));
+    high = (high << kit_rng_below(rng, doublings + 1U));
     high = high < most ? high : most;
-    return chance_between(chance, high / 2 < least ? least : high / 2, high);
+    return kit_rng_between(rng, high / 2 < least ? least : high / 2, high);
 }
 
 static size_t draw_bytes(struct duel *duel)
 {
     const struct mix *mix = duel->mix;
 
-    if (mix->palette != 0 && chance_below(&duel->chance, 50) != 0)
-        return duel->palette[chance_below(&duel->chance, mix->palette)];
-    return spread(&duel->chance, mix->least_bytes, mix->most_bytes);
+    if (mix->palette != 0 && kit_rng_below(&duel->rng, 50) != 0)
+        return duel->palette[kit_rng_below(&duel->rng, mix->palette)];
+    return spread(&duel->rng, mix->least_bytes, mix->most_bytes);
 }
 
 /* Both sides have answered: do they agree? Returns true where there is a block. */
@@ -209,7 +209,7 @@ static void add_live(struct duel *duel, char *payload, size_t payload_bytes)
 
     live->payload = payload;
     live->payload_bytes = payload_bytes;
-    live->fill = (unsigned char)chance_below(&duel->chance, 256);
+    live->fill = (unsigned char)kit_rng_below(&duel->rng, 256);
     fill(live);
 }
 
@@ -218,8 +218,8 @@ static void call_allocate(struct duel *duel)
     size_t bytes = draw_bytes(duel), alignment = 16, expected;
     char *payload;
 
-    if (chance_below(&duel->chance, 100) < duel->mix->aligned_share) {
-        alignment = (size_t)8 << chance_below(&duel->chance, 11);
+    if (kit_rng_below(&duel->rng, 100) < duel->mix->aligned_share) {
+        alignment = (size_t)8 << kit_rng_below(&duel->rng, 11);
         expected = model_allocate(&duel->model, bytes, alignment);
         payload = heapster_arena_aligned_alloc(duel->arena, alignment, bytes);
         if (settle(duel, "aligned_alloc", bytes, alignment, payload, expected))
@@ -227,7 +227,7 @@ static void call_allocate(struct duel *duel)
         return;
     }
     expected = model_allocate(&duel->model, bytes, alignment);
-    if (chance_below(&duel->chance, 4) != 0) {
+    if (kit_rng_below(&duel->rng, 4) != 0) {
         payload = heapster_arena_malloc(duel->arena, bytes);
         if (settle(duel, "malloc", bytes, alignment, payload, expected))
             add_live(duel, payload, bytes);
@@ -242,7 +242,7 @@ static void call_allocate(struct duel *duel)
 
 static void call_release(struct duel *duel)
 {
-    size_t index = chance_below(&duel->chance, duel->live_count);
+    size_t index = kit_rng_below(&duel->rng, duel->live_count);
     struct duel_live *live = &duel->live[index];
 
     expect_filled(duel, live, "free");
@@ -256,14 +256,14 @@ static size_t draw_new_bytes(struct duel *duel, size_t old_bytes)
 {
     size_t reach = old_bytes / 2 + 64;
 
-    if (chance_below(&duel->chance, 2) != 0)
+    if (kit_rng_below(&duel->rng, 2) != 0)
         return draw_bytes(duel) + 1;
-    return chance_between(&duel->chance, old_bytes > reach ? old_bytes - reach : 1, old_bytes + reach);
+    return kit_rng_between(&duel->rng, old_bytes > reach ? old_bytes - reach : 1, old_bytes + reach);
 }
 
 static void call_resize(struct duel *duel)
 {
-    struct duel_live *live = &duel->live[chance_below(&duel->chance, duel->live_count)];
+    struct duel_live *live = &duel->live[kit_rng_below(&duel->rng, duel->live_count)];
     size_t bytes = draw_new_bytes(duel, live->payload_bytes), expected, kept;
     char *payload;
 
@@ -284,9 +284,9 @@ static void call_resize(struct duel *duel)
 
 static void call_burst(struct duel *duel)
 {
-    size_t count = chance_below(&duel->chance, duel->live_count) + 1;
+    size_t count = kit_rng_below(&duel->rng, duel->live_count) + 1;
 
-    if (chance_below(&duel->chance, 8) == 0)
+    if (kit_rng_below(&duel->rng, 8) == 0)
         count = duel->live_count;
     while (count-- > 0 && agrees(duel))
         call_release(duel);
@@ -294,7 +294,7 @@ static void call_burst(struct duel *duel)
 
 static void call_switch(struct duel *duel)
 {
-    enum heapster_strategy strategy = (enum heapster_strategy)chance_below(&duel->chance, 4);
+    enum heapster_strategy strategy = (enum heapster_strategy)kit_rng_below(&duel->rng, 4);
 
     if (heapster_arena_set_strategy(duel->arena, strategy) != 0)
         complain(duel, "set_strategy failed");
@@ -304,14 +304,14 @@ static void call_switch(struct duel *duel)
 static void call_once(struct duel *duel)
 {
     const struct mix *mix = duel->mix;
-    size_t rare = chance_below(&duel->chance, 1000);
-    bool is_hungry = duel->live_count < DUEL_LIVE_MAX && chance_below(&duel->chance, 100) < duel->appetite;
+    size_t rare = kit_rng_below(&duel->rng, 1000);
+    bool is_hungry = duel->live_count < DUEL_LIVE_MAX && kit_rng_below(&duel->rng, 100) < duel->appetite;
 
     if (rare < mix->switch_share)
         call_switch(duel);
     else if (duel->live_count > 0 && rare >= 1000 - mix->burst_share)
         call_burst(duel);
-    else if (duel->live_count > 0 && chance_below(&duel->chance, 100) < mix->resize_share)
+    else if (duel->live_count > 0 && kit_rng_below(&duel->rng, 100) < mix->resize_share)
         call_resize(duel);
     else if (duel->live_count == 0 || is_hungry)
         call_allocate(duel);
@@ -324,7 +324,7 @@ bool duel_run(struct duel *duel, size_t operations)
     for (size_t i = 0; i < operations && agrees(duel); i++) {
         duel->operation++;
         if (duel->operation % MOOD_EVERY == 1)
-            duel->appetite = (unsigned)chance_between(&duel->chance, 35, 100);
+            duel->appetite = (unsigned)kit_rng_between(&duel->rng, 35, 100);
         call_once(duel);
         if (duel->most_blocks < duel->model.count)
             duel->most_blocks = duel->model.count;
@@ -363,9 +363,9 @@ void duel_start(struct duel *duel, const struct mix *mix, char *base, enum heaps
     duel->mix = mix;
     duel->seed = seed;
     duel->base = base;
-    duel->chance.state = seed;
+    duel->rng.state = seed;
     for (unsigned i = 0; i < mix->palette; i++)
-        duel->palette[i] = spread(&duel->chance, mix->least_bytes, mix->most_bytes);
+        duel->palette[i] = spread(&duel->rng, mix->least_bytes, mix->most_bytes);
     /* The whole buffer but a tag before the first payload and one at the end. */
     model_start(&duel->model, 16, mix->buffer_bytes - 16, strategy, fault);
     duel->arena = heapster_arena_create(&config);

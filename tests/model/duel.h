@@ -8,8 +8,8 @@
 #ifndef DUEL_H
 #define DUEL_H
 
-#include "chance.h"
 #include "model.h"
+#include "rng.h"
 
 /* What a sequence is made of. */
 struct mix {
@@ -43,7 +43,7 @@ struct duel {
     char *base; /* offsets of the model count from here */
     heapster_arena *arena;
     struct model model;
-    struct chance chance;
+    struct kit_rng rng;
     size_t palette[DUEL_PALETTE_MAX];
     unsigned appetite; /* how many out of 100 calls allocate */
     uint64_t operation;

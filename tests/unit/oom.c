@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+#include "faults.h"
+
 #define MEBIBYTE ((size_t)1 << 20)
 
 enum { SLOTS = 16, NO_FAULT_LEFT = 7, CALLS_MAX = 2000 };
@@ -18,23 +20,6 @@ struct slot {
 };
 
 static struct slot slots[SLOTS];
-
-/* ---- faults ---------------------------------------------------------------------------------------------------- */
-
-static struct {
-    unsigned made, first, last; /* calls first .. last fail */
-    bool hit;
-} fault;
-
-static bool fails_by_ordinal(enum hs_os_call call)
-{
-    (void)call;
-    fault.made++;
-    if (fault.made < fault.first || fault.made > fault.last)
-        return false;
-    fault.hit = true;
-    return true;
-}
 
 /* ---- operations ------------------------------------------------------------------------------------------------ */
 
@@ -145,7 +130,7 @@ static void run_sequence(void)
 /* With the fault gone, the heap is as good as ever. */
 static void recover(void)
 {
-    hs_os_fault = NULL;
+    kit_faults_remove();
     verify();
     for (unsigned slot = 0; slot < SLOTS; slot++)
         drop(slot);
@@ -162,34 +147,34 @@ static void recover(void)
 
 static void run_with_faults(void *context)
 {
-    const unsigned *range = context;
+    const struct kit_fault_plan *plan = context;
+    struct kit_fault_count count;
 
-    fault.first = range[0];
-    fault.last = range[1];
-    hs_os_fault = fails_by_ordinal;
+    kit_faults_install();
+    kit_faults_arm(plan);
     run_sequence();
+    count = kit_faults_disarm();
     recover();
-    if (!fault.hit)
+    if (kit_fault_hits(&count) == 0)
         _exit(NO_FAULT_LEFT);
 }
 
 /* Runs with 1, 2, ... as the first call that fails. */
 static void run_until_no_fault_is_left(bool all_that_follow)
 {
+    struct kit_fault_plan plan = {.kinds = KIT_FAULT_ALL_KINDS, .per_mille = KIT_FAULT_ALWAYS, .first = 1};
     struct outcome outcome;
-    unsigned first = 1;
 
-    for (;; first++) {
-        unsigned range[] = {first, all_that_follow ? UINT32_MAX : first};
-
-        run_child(&outcome, run_with_faults, range);
+    for (;; plan.first++) {
+        plan.last = all_that_follow ? 0 : plan.first;
+        run_child(&outcome, run_with_faults, &plan);
         assert_string_equal(outcome.text, "");
         if (outcome.status == NO_FAULT_LEFT << 8)
             break;
         assert_exits_with(&outcome, 0);
-        assert_true(first < CALLS_MAX);
+        assert_true(plan.first < CALLS_MAX);
     }
-    assert_true(first > 20); /* the sequence does reach the OS */
+    assert_true(plan.first > 20); /* the sequence does reach the OS */
 }
 
 static void each_call_fails_once(void **state)

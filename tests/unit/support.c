@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "block.h"
+#include "faults.h"
+#include "pattern.h"
+#include "rng.h"
 
 int run_named(const struct CMUnitTest *tests, size_t count, int argc, char **argv)
 {
@@ -237,17 +240,16 @@ struct layout layout_of(const struct hs_arena *arena)
     return layout;
 }
 
-static unsigned failing_kinds;
-
-static bool fails_by_kind(enum hs_os_call call)
-{
-    return (failing_kinds >> call & 1) != 0;
-}
-
 void fail_os_calls(unsigned kinds)
 {
-    failing_kinds = kinds;
-    hs_os_fault = kinds != 0 ? fails_by_kind : NULL;
+    static struct kit_fault_plan plan;
+
+    kit_faults_remove();
+    if (kinds == 0)
+        return;
+    plan = (struct kit_fault_plan){.kinds = kinds, .per_mille = KIT_FAULT_ALWAYS, .first = 1};
+    kit_faults_arm_all(&plan);
+    kit_faults_install();
 }
 
 uint64_t os_calls_made(enum hs_os_call call)
@@ -272,43 +274,26 @@ size_t process_bytes(enum process_size which)
 
 uint64_t next_random(uint64_t *state)
 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
+    struct kit_rng rng = {*state};
+    uint64_t bits = kit_rng_next(&rng);
 
-static uint8_t pattern_at(size_t offset, unsigned seed)
-{
-    return (uint8_t)(offset * 7 + (offset >> 8) + (size_t)seed * 31 + 1);
+    *state = rng.state;
+    return bits;
 }
 
 void fill_pattern(void *block, size_t bytes, unsigned seed)
 {
-    uint8_t *to = block;
-
-    for (size_t i = 0; i < bytes; i++)
-        to[i] = pattern_at(i, seed);
+    kit_pattern_fill(block, 0, bytes, kit_pattern_key(0, seed));
 }
 
 bool holds_pattern(const void *block, size_t bytes, unsigned seed)
 {
-    const uint8_t *from = block;
-
-    for (size_t i = 0; i < bytes; i++)
-        if (from[i] != pattern_at(i, seed))
-            return false;
-    return true;
+    return kit_pattern_mismatch(block, 0, bytes, kit_pattern_key(0, seed)) == KIT_INTACT;
 }
 
 bool is_zero(const void *block, size_t bytes)
 {
-    const uint8_t *from = block;
-
-    for (size_t i = 0; i < bytes; i++)
-        if (from[i] != 0)
-            return false;
-    return true;
+    return kit_pattern_first_nonzero(block, bytes) == KIT_INTACT;
 }
 
 size_t unforeseen(size_t number)

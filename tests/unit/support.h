@@ -98,7 +98,7 @@ size_t process_bytes(enum process_size which);
 
 /* ---- data ------------------------------------------------------------------------------------------------------ */
 
-/* xorshift64: the same sequence in every run. */
+/* The kit's generator: the same sequence in every run. */
 uint64_t next_random(uint64_t *state);
 
 /* Fills a block with what depends on `seed` and on the place; and looks whether it is still there. */
