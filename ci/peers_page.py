@@ -3,7 +3,8 @@
 
 usage: peers_page.py FOLDER OUTPUT
 
-FOLDER holds NAME.json of each allocator, and `versions`: a line for each with name, package, version and library.
+FOLDER holds NAME.json of each allocator, NAME.tolerated.json where it was run once more with `--tolerate misaligned`,
+and `versions`: a line for each with name, package, version and library.
 """
 import json
 import os
@@ -28,9 +29,16 @@ def read(folder):
     with open(os.path.join(folder, "versions"), encoding="utf-8") as file:
         for line in file:
             name, package, version, library = line.split()
-            with open(os.path.join(folder, name + ".json"), encoding="utf-8") as report:
-                yield {"name": name, "package": package, "version": version, "library": library,
-                       "report": json.load(report)}
+            yield {"name": name, "package": package, "version": version, "library": library,
+                   "report": load(folder, name), "tolerated": load(folder, name + ".tolerated")}
+
+
+def load(folder, name):
+    path = os.path.join(folder, name + ".json")
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as report:
+        return json.load(report)
 
 
 def command(peer):
@@ -58,15 +66,26 @@ def write(peers, out):
     for scenario in scenarios:
         out.write(f"| {scenario} | " + " | ".join(verdict(rows[peer["name"]][scenario]) for peer in peers) + " |\n")
     for peer in peers:
-        summary = peer["report"]["summary"]
-        out.write(f"\n## {title(peer)}\n\n    {command(peer)}\n\n{summary['passed']} passed, {summary['failed']} failed, "
-                  f"{summary['skipped']} skipped.\n")
-        failed = [row for row in peer["report"]["rows"] if row["verdict"] == "failed"]
-        if failed:
-            out.write("\n")
-        for row in failed:
-            reason = re.sub(r"\s+", " ", row["reason"])
-            out.write(f"- `{row['scenario']}`: {reason}\n")
+        out.write(f"\n## {title(peer)}\n")
+        write_run(command(peer), peer["report"], out)
+        if peer["tolerated"] is not None:
+            out.write("\nOnce more, with misaligned blocks only counted:\n")
+            write_run(command(peer) + " --tolerate misaligned", peer["tolerated"], out)
+
+
+def write_run(line, report, out):
+    summary = report["summary"]
+    out.write(f"\n    {line}\n\n{summary['passed']} passed, {summary['failed']} failed, {summary['skipped']} skipped")
+    tolerated = {row["scenario"]: row["tolerated"] for row in report["rows"] if row["tolerated"]}
+    if tolerated:
+        out.write("; tolerated: " + ", ".join(f"{count:,} in `{name}`" for name, count in tolerated.items()))
+    out.write(".\n")
+    failed = [row for row in report["rows"] if row["verdict"] == "failed"]
+    if failed:
+        out.write("\n")
+    for row in failed:
+        reason = re.sub(r"\s+", " ", row["reason"]).replace(os.getcwd() + "/", "")
+        out.write(f"- `{row['scenario']}`: {reason}\n")
 
 
 def main(folder, output):

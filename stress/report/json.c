@@ -137,9 +137,9 @@ static void write_row(FILE *file, const struct stress_row *row)
     write_named_string(file, "reason", result->reason, sizeof result->reason);
     (void)fprintf(file,
                   "\n   \"ops\": %" PRIu64 ", \"ops_per_second\": %.1f, \"seconds\": %.6f, \"cpu_seconds\": %.6f"
-                  ", \"checks\": %" PRIu64 ", \"peak_resident_bytes\": %" PRIu64 ",\n   ",
+                  ", \"checks\": %" PRIu64 ", \"tolerated\": %" PRIu64 ", \"peak_resident_bytes\": %" PRIu64 ",\n   ",
                   result->ops, finite_or_zero(rate), finite_or_zero(result->seconds),
-                  finite_or_zero(result->cpu_seconds), result->checks, result->peak_resident_bytes);
+                  finite_or_zero(result->cpu_seconds), result->checks, result->tolerated, result->peak_resident_bytes);
     write_samples(file, result);
     (void)fputs(",\n   ", file);
     write_latency(file, result);

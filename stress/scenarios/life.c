@@ -11,9 +11,12 @@
  * Knobs: LIFE_EVERY, operations of a thread; LIVES_MOST, processes at a time, which so many threads would else starve
  * until they take themselves for hanging; those of a life stand in life_program.c.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,7 +44,7 @@ static const char *meaning(int status)
         return "was ended by a signal";
     switch (WEXITSTATUS(status)) {
     case STRESS_LIFE_VIOLATION:
-        return "found something violated, which it reports above";
+        return "found something violated";
     case STRESS_LIFE_USAGE:
         return "did not understand its arguments";
     case STRESS_LIFE_UNFINISHED:
@@ -51,11 +54,40 @@ static const char *meaning(int status)
     }
 }
 
-static void expect_good_life(int status, const char *command)
+static void expect_good_life(int status, int result_file, const char *command)
 {
-    if (status != 0)
-        kit_violation(NULL, NULL, "life", "a process %s (wait status 0x%x)\n  alone: %s", meaning(status),
-                      (unsigned)status, command);
+    char reason[KIT_REASON_BYTES] = "";
+
+    if (status == 0)
+        return;
+    (void)pread(result_file, reason, sizeof reason - 1, offsetof(struct kit_result, reason));
+    kit_violation(NULL, NULL, "life", "a process %s (wait status 0x%x): %s\n  alone: %s", meaning(status),
+                  (unsigned)status, reason, command);
+}
+
+/* Memory for what the process finds. */
+static int make_result_file(void)
+{
+    int file = memfd_create("result", MFD_CLOEXEC);
+
+    if (file < 0 || ftruncate(file, sizeof(struct kit_result)) != 0)
+        kit_violation(NULL, NULL, "setup", "no memory for the result of a process, errno %d", errno);
+    return file;
+}
+
+/* An errno. */
+static int start(char *const *arguments, int result_file, pid_t *child)
+{
+    posix_spawn_file_actions_t actions;
+    int failure = posix_spawn_file_actions_init(&actions);
+
+    if (failure != 0)
+        return failure;
+    failure = posix_spawn_file_actions_adddup2(&actions, result_file, STRESS_LIFE_RESULT_FILE);
+    if (failure == 0)
+        failure = posix_spawn(child, program, &actions, NULL, arguments, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return failure;
 }
 
 static enum stress_life_variant choose_variant(struct kit_thread *thread)
@@ -72,18 +104,19 @@ static void lead_life(struct kit_thread *thread, enum stress_life_variant varian
     static char allocator_flag[] = "--allocator", seed_flag[] = "--seed";
     char allocator[16], name[32], seed[24], command[STRESS_PATH_BYTES + COMMAND_BYTES];
     char *const arguments[] = {program, allocator_flag, allocator, name, seed_flag, seed, NULL};
+    int result_file = make_result_file(), failure;
     pid_t child;
-    int failure;
 
     (void)snprintf(allocator, sizeof allocator, "%s", thread->run->allocator->is_heapster ? "heapster" : "system");
     (void)snprintf(name, sizeof name, "%s", stress_life_texts[variant].name);
     (void)snprintf(seed, sizeof seed, "%" PRIu64, number);
     (void)snprintf(command, sizeof command, "%s --allocator %s %s --seed %s", program, allocator, name, seed);
     kit_doing(thread, KIT_FORK, 0);
-    failure = posix_spawn(&child, program, NULL, NULL, arguments, environ);
+    failure = start(arguments, result_file, &child);
     if (failure != 0)
         kit_violation(NULL, NULL, "setup", "%s cannot be started, error %d", program, failure);
-    expect_good_life(kit_forked_wait(child, command), command);
+    expect_good_life(kit_forked_wait(child, command), result_file, command);
+    (void)close(result_file);
 }
 
 static void work(struct kit_thread *thread)

@@ -6,6 +6,10 @@
 
 #define STRESS_LIFE_PROGRAM "heapster-stress-life"
 
+/* The file descriptor by which the program shares its struct kit_result with whoever started it, so that the reason of
+ * a violation comes to light there; or closed. */
+enum { STRESS_LIFE_RESULT_FILE = 100 };
+
 /* How the program ends: 1 and 2 are those of heapster-stress. */
 enum stress_life_status {
     STRESS_LIFE_GOOD,

@@ -332,5 +332,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(trim_ends_where_the_os_takes_nothing_back),
     };
 
+    use_break();
     return run_named(tests, COUNT_OF(tests), argc, argv);
 }

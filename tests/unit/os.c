@@ -308,5 +308,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(write_goes_out_whole),
     };
 
+    use_break();
     return run_named(tests, COUNT_OF(tests), argc, argv);
 }

@@ -240,6 +240,12 @@ struct layout layout_of(const struct hs_arena *arena)
     return layout;
 }
 
+void use_break(void)
+{
+    (void)heapster_get_strategy(); /* makes the heap ready */
+    hs_store_relaxed(&hs_os_break_is_ours, true);
+}
+
 void fail_os_calls(unsigned kinds)
 {
     static struct kit_fault_plan plan;

@@ -88,6 +88,9 @@ static inline struct hs_arena *inside(heapster_arena *arena)
     return (struct hs_arena *)arena;
 }
 
+/* Lets the heap have the break, also where libc's malloc serves the process (O3): while no other thread allocates. */
+void use_break(void);
+
 /* Makes OS calls fail, by kind: bit HS_OS_MMAP and so on. 0 lets all pass again. */
 void fail_os_calls(unsigned kinds);
 uint64_t os_calls_made(enum hs_os_call call);
