@@ -1,4 +1,5 @@
 /* injection: the kit's faults fail exactly the calls that their plan says, and the allocator's calls reach them. */
+#include "expect.h"
 #include "faults.h"
 
 #include <pthread.h>
@@ -7,16 +8,6 @@
 #include "allocator.h"
 
 enum { CALLS = 1000, THREADS = 4, LARGE_BYTES = 1 << 20 };
-
-static int failures;
-
-static void expect(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    failures++;
-    (void)printf("failed: %s\n", what);
-}
 
 /* Makes calls of one kind at the gate; bit i of the result: call i + 1 failed. */
 static uint64_t failed_calls(enum hs_os_call call, unsigned count)
@@ -168,5 +159,5 @@ int main(void)
     test_chance();
     test_threads();
     test_allocator();
-    return failures == 0 ? 0 : 1;
+    return expect_status();
 }

@@ -3,20 +3,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "expect.h"
 #include "latency.h"
 #include "pages.h"
 #include "picture.h"
 #include "rng.h"
-
-static int failures;
-
-static void expect(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    failures++;
-    (void)printf("failed: %s\n", what);
-}
 
 /* ---- latency ------------------------------------------------------------------------------------------------ */
 
@@ -325,5 +316,5 @@ int main(void)
     test_growing_heap();
     test_many_blocks(0);
     test_many_blocks(64);
-    return failures == 0 ? 0 : 1;
+    return expect_status();
 }

@@ -3,20 +3,11 @@
 #include <string.h>
 
 #include "broken.h"
+#include "expect.h"
 #include "mix.h"
 #include "pattern.h"
 #include "run.h"
 #include "shadow.h"
-
-static int failures;
-
-static void expect(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    failures++;
-    (void)printf("failed: %s\n", what);
-}
 
 /* Every range, against the definition of a single byte; and every single byte that is wrong is found where it is. */
 static void test_pattern(void)
@@ -127,5 +118,5 @@ int main(void)
     test_nonzero();
     test_shadow();
     test_determinism();
-    return failures == 0 ? 0 : 1;
+    return expect_status();
 }

@@ -2,19 +2,11 @@
  * soak: proves that the judgement of long runs fires: on one that grows, on one that slows down; and on no steady one,
  * whatever its first tenth was like.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "soak.h"
 
-#define EXPECT(condition)                                                                                              \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            (void)fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                              \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
-    } while (0)
+#include <string.h>
+
+#include "expect.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -54,8 +46,8 @@ static void run(const struct shape *shape, double seconds)
 
 static void expect_failed(const char *reason)
 {
-    EXPECT(result.verdict == KIT_FAILED);
-    EXPECT(strncmp(result.reason, reason, strlen(reason)) == 0);
+    expect(result.verdict == KIT_FAILED, "a run that grows or slows down fails");
+    expect(strncmp(result.reason, reason, strlen(reason)) == 0, "it says by which");
 }
 
 static double steady(double at)
@@ -104,8 +96,8 @@ static void judges_steady_runs_as_passed(void)
 
     for (size_t i = 0; i < sizeof steady_ones / sizeof steady_ones[0]; i++) {
         run(&steady_ones[i], 600);
-        EXPECT(result.verdict == KIT_PASSED);
-        EXPECT(result.reason[0] == '\0');
+        expect(result.verdict == KIT_PASSED, "a steady run passes");
+        expect(result.reason[0] == '\0', "it gives no reason");
     }
 }
 
@@ -125,12 +117,12 @@ static void leaves_short_and_failed_runs_alone(void)
     struct stress_checkpoint points[STRESS_CHECKPOINTS];
 
     run(&grows, 59);
-    EXPECT(result.verdict == KIT_PASSED);
-    EXPECT(stress_soak_checkpoints(&result, points) == 0);
+    expect(result.verdict == KIT_PASSED, "a short run is not judged");
+    expect(stress_soak_checkpoints(&result, points) == 0, "a short run has no checkpoints");
     result.verdict = KIT_FAILED;
     result.seconds = 60;
     stress_soak_judge(&result);
-    EXPECT(result.reason[0] == '\0');
+    expect(result.reason[0] == '\0', "a run that failed keeps its reason");
 }
 
 static void sums_up_in_checkpoints(void)
@@ -139,12 +131,15 @@ static void sums_up_in_checkpoints(void)
     struct stress_checkpoint points[STRESS_CHECKPOINTS];
 
     run(&shape, 600);
-    EXPECT(stress_soak_checkpoints(&result, points) == STRESS_CHECKPOINTS);
+    expect(stress_soak_checkpoints(&result, points) == STRESS_CHECKPOINTS, "a long run has all checkpoints");
     for (unsigned i = 0; i < STRESS_CHECKPOINTS; i++) {
-        EXPECT(points[i].at > 60 * (i + 1) - 0.001 && points[i].at < 60 * (i + 1) + 0.001);
-        EXPECT(points[i].ops_per_cpu_second > 49 && points[i].ops_per_cpu_second < 51);
-        EXPECT(points[i].live_bytes == 5 * MIB && points[i].held_bytes == 7 * MIB);
-        EXPECT(points[i].resident_bytes / MIB == 50 + 10 * (i + 1) - 1);
+        expect(points[i].at > 60 * (i + 1) - 0.001 && points[i].at < 60 * (i + 1) + 0.001,
+               "a checkpoint stands at each tenth");
+        expect(points[i].ops_per_cpu_second > 49 && points[i].ops_per_cpu_second < 51,
+               "operations of a checkpoint are counted by processor time");
+        expect(points[i].live_bytes == 5 * MIB && points[i].held_bytes == 7 * MIB,
+               "live and held bytes of a checkpoint are the most");
+        expect(points[i].resident_bytes / MIB == 50 + 10 * (i + 1) - 1, "resident bytes of a checkpoint are the most");
     }
 }
 
@@ -154,5 +149,5 @@ int main(void)
     judges_growth_and_slowdown();
     leaves_short_and_failed_runs_alone();
     sums_up_in_checkpoints();
-    return 0;
+    return expect_status();
 }
