@@ -60,6 +60,8 @@ static void configure(const struct stress_suite *suite, const struct stress_row 
         .live_line = stress_table_is_live(),
         .reproduce = row->command,
         .strategy_name = row->strategy,
+        .number = (unsigned)(row - suite->rows) + 1,
+        .count = suite->row_count,
     };
     if (options->ops != 0)
         config->ops = options->ops > shares ? options->ops / shares : 1;

@@ -48,6 +48,7 @@ struct kit_config {
     bool quiet;                /* no progress at all */
     const char *reproduce;     /* the command that runs this again */
     const char *strategy_name; /* for progress lines */
+    unsigned number, count;    /* of this run among all, from 1 on; the same */
 };
 
 struct kit_thread {
