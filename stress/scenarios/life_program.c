@@ -29,7 +29,7 @@
 #include "violation.h"
 
 enum { EARLY, MAIN, CREW, CREW_SIZE = 4, PARTS = CREW + CREW_SIZE };
-enum { SHARE = 48, SLOTS = 32, STEPS = 150, LIFE = 600, ROUNDS = 3, CHILDREN = 8, HANG_SECONDS = 30 };
+enum { SHARE = 48, SLOTS = 32, STEPS = 150, LIFE = 600, ROUNDS = 3, CHILDREN = 8, HANG_SECONDS = 45 };
 
 /* Not every libc has these. */
 extern int on_exit(void (*function)(int, void *), void *argument) __attribute__((weak));

@@ -18,7 +18,7 @@ FAULTS = [
     ("kill", r"process: ended by signal 9 \(Killed\) before its end", r""),
     ("exit", r"process: ended with status 0 before its end", r""),
     ("freeze", r"process: ended by signal 9 \(Killed\) before its end", r""),
-    ("hang", r"hang: a thread made no progress for 2 seconds", r"VIOLATION: hang: "),
+    ("hang", r"hang: a thread made no progress for 5 seconds", r"VIOLATION: hang: "),
 ]
 
 
@@ -27,7 +27,7 @@ def run(program, library, fault, report):
     if fault is not None:
         environment["BROKEN_FAULT"] = fault
     command = [program, "--allocator", "system", "--threads", "3", "--ops", "20000", "--seed", "1",
-               "--hang-seconds", "2", "--json", report, "churn", "arenas", "fan"]
+               "--hang-seconds", "5", "--json", report, "churn", "arenas", "fan"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
