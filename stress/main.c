@@ -1,6 +1,9 @@
 /*
  * heapster-stress: runs scenarios under each strategy asked for, and says what came of them.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +29,9 @@ static void start_with_arenas(unsigned arenas, char **arguments)
     length = (size_t)snprintf(wanted, sizeof wanted, ",arenas=%u", arenas);
     if (old_length >= length && strcmp(old + old_length - length, wanted) == 0)
         return;
-    (void)snprintf(options, sizeof options, "%s%s", old, wanted);
-    if (setenv("HEAPSTER_OPTIONS", options, 1) == 0)
+    errno = ENAMETOOLONG;
+    if ((size_t)snprintf(options, sizeof options, "%s%s", old, wanted) < sizeof options &&
+        setenv("HEAPSTER_OPTIONS", options, 1) == 0)
         (void)execv("/proc/self/exe", arguments);
     perror("heapster-stress: cannot start with --arenas");
     exit(1);
@@ -40,6 +44,21 @@ static void list_scenarios(void)
     for (const struct kit_scenario *const *each = stress_scenarios; *each != NULL; each++)
         kit_text_add(&text, "%-12s %s\n", (*each)->name, (*each)->summary);
     kit_text_write(&text, STDOUT_FILENO);
+}
+
+/* Before an hour has passed for nothing. */
+static bool can_write(const char *path)
+{
+    int file;
+
+    if (path == NULL || strcmp(path, "-") == 0)
+        return true;
+    file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (file >= 0)
+        return close(file) == 0;
+    (void)fprintf(stderr, "heapster-stress: cannot write ");
+    perror(path);
+    return false;
 }
 
 static bool write_one(bool (*write_report)(const struct stress_suite *, const char *), const struct stress_suite *suite,
@@ -74,6 +93,8 @@ static int run(const struct stress_options *options, const char *program)
         (void)fprintf(stderr, "heapster-stress: %s has no malloc_usable_size\n", suite.allocator.name);
         return EXIT_USAGE;
     }
+    if (!can_write(options->json_path) || !can_write(options->junit_path) || !can_write(options->html_path))
+        return 1;
     stress_table_header(&suite);
     stress_suite_run(&suite);
     stress_table_print(&suite);
@@ -105,6 +126,7 @@ int main(int argc, char **argv)
     if (options.arenas != 0)
         start_with_arenas(options.arenas, argv);
     prepare_libc();
+    (void)signal(SIGCHLD, SIG_DFL); /* whoever ignores it has no children to wait for */
     kit_violation_catch_signals();
     return run(&options, argv[0]);
 }

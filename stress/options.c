@@ -10,6 +10,8 @@
 #include "run.h"
 #include "scenarios/list.h"
 
+#define DEFAULT_SECONDS 5.0
+
 static const char *const strategy_names[STRESS_STRATEGIES] = {"first", "next", "best", "worst"};
 
 static const char usage[] = "usage: heapster-stress [--threads N] [--seconds N | --ops N] [--seed N]\n"
@@ -190,9 +192,11 @@ static bool read_flag(const char *flag, const char *value, struct stress_options
     return (value != NULL && read_value(flag, value, options)) || complain("bad or missing value of ", flag);
 }
 
-/* The process's own malloc has neither. */
+/* The process's own malloc has neither strategies nor arenas. */
 static bool is_consistent(const struct stress_options *options)
 {
+    if (options->seconds != 0 && options->ops != 0)
+        return complain("--seconds and --ops exclude each other", "");
     if (!options->system_allocator)
         return true;
     if (options->arenas != 0 || options->first_strategy != options->last_strategy || options->first_strategy != 0)
@@ -210,13 +214,13 @@ static uint64_t random_seed(void)
 
 bool stress_options_parse(int count, char **arguments, struct stress_options *options)
 {
-    *options = (struct stress_options){.threads = 8, .seconds = 5, .hang_seconds = 60, .seed = random_seed()};
+    *options = (struct stress_options){.threads = 8, .hang_seconds = STRESS_HANG_SECONDS, .seed = random_seed()};
     for (int i = 1; i < count; i++) {
         const char *argument = arguments[i];
 
         if (strcmp(argument, "--list") == 0)
             options->list = true;
-        else if (strcmp(argument, "--help") == 0)
+        else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
             options->help = true;
         else if (strcmp(argument, "--same-process") == 0)
             options->same_process = true;
@@ -234,7 +238,11 @@ bool stress_options_parse(int count, char **arguments, struct stress_options *op
             options->scenarios[options->scenario_count] = stress_scenarios[options->scenario_count];
             options->scenario_count++;
         }
-    return is_consistent(options);
+    if (!is_consistent(options))
+        return false;
+    if (options->seconds == 0)
+        options->seconds = DEFAULT_SECONDS;
+    return true;
 }
 
 void stress_options_help(void)

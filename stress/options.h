@@ -8,7 +8,7 @@
 #include "heapster.h"
 #include "scenario.h"
 
-enum { STRESS_SCENARIOS_MAX = 64, STRESS_STRATEGIES = HEAPSTER_WORST_FIT + 1 };
+enum { STRESS_SCENARIOS_MAX = 64, STRESS_STRATEGIES = HEAPSTER_WORST_FIT + 1, STRESS_HANG_SECONDS = 60 };
 
 struct stress_options {
     unsigned threads;

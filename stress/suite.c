@@ -22,6 +22,9 @@ enum { LIFELESS_TIMES = 3, CHECK_EVERY = 10000 };
 
 #define WAIT_SECONDS 0.002
 
+/* Which need no quotes. */
+#define PLAIN_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%"
+
 static double now_since_1970(void)
 {
     struct timespec now;
@@ -57,7 +60,8 @@ static void configure(const struct stress_suite *suite, const struct stress_row 
         .tolerated = options->tolerated,
         .hang_seconds = options->hang_seconds,
         .check_every = CHECK_EVERY,
-        .live_line = stress_table_is_live(),
+        .live_line = stress_table_is_live(suite),
+        .progress_file = stress_table_file(suite),
         .reproduce = row->command,
         .strategy_name = row->strategy,
         .number = (unsigned)(row - suite->rows) + 1,
@@ -65,6 +69,28 @@ static void configure(const struct stress_suite *suite, const struct stress_row 
     };
     if (options->ops != 0)
         config->ops = options->ops > shares ? options->ops / shares : 1;
+}
+
+/* As a shell's word. */
+static void add_word(struct kit_text *command, const char *word, size_t length)
+{
+    bool is_plain = length != 0 && strspn(word, PLAIN_CHARACTERS) >= length;
+
+    kit_text_add(command, "%s", is_plain ? "" : "'");
+    for (size_t i = 0; i < length; i++) {
+        if (word[i] == '\'')
+            kit_text_add(command, "'\\''");
+        else
+            kit_text_add(command, "%c", word[i]);
+    }
+    kit_text_add(command, "%s", is_plain ? "" : "'");
+}
+
+static void add_variable(struct kit_text *command, const char *name, const char *value, size_t length)
+{
+    kit_text_add(command, "%s=", name);
+    add_word(command, value, length);
+    kit_text_add(command, " ");
 }
 
 static void describe_environment(struct kit_text *command, const struct stress_options *options)
@@ -76,9 +102,9 @@ static void describe_environment(struct kit_text *command, const struct stress_o
     if (length != 0 && options->arenas != 0)
         length = (size_t)(strrchr(heapster, ',') - heapster);
     if (length != 0)
-        kit_text_add(command, "HEAPSTER_OPTIONS='%.*s' ", (int)length, heapster);
+        add_variable(command, "HEAPSTER_OPTIONS", heapster, length);
     if (preload != NULL && preload[0] != '\0')
-        kit_text_add(command, "LD_PRELOAD='%s' ", preload);
+        add_variable(command, "LD_PRELOAD", preload, strlen(preload));
 }
 
 /* The command for this row alone, with what the user has set in the environment. */
@@ -90,7 +116,8 @@ static void describe(const struct stress_suite *suite, struct stress_row *row)
 
     configure(suite, row, &config);
     describe_environment(&command, options);
-    kit_text_add(&command, "%s --threads %u ", suite->program, options->threads);
+    add_word(&command, suite->program, strlen(suite->program));
+    kit_text_add(&command, " --threads %u ", options->threads);
     if (config.ops != 0)
         kit_text_add(&command, "--ops %" PRIu64 " ", config.ops);
     else
@@ -102,6 +129,8 @@ static void describe(const struct stress_suite *suite, struct stress_row *row)
         kit_text_add(&command, "--strategy %s ", row->strategy);
     if (options->arenas != 0)
         kit_text_add(&command, "--arenas %u ", options->arenas);
+    if (options->hang_seconds != STRESS_HANG_SECONDS)
+        kit_text_add(&command, "--hang-seconds %u ", options->hang_seconds);
     if ((options->tolerated & KIT_TOLERATE_MISALIGNED) != 0)
         kit_text_add(&command, "--tolerate misaligned ");
     if ((options->tolerated & KIT_TOLERATE_ERRNO) != 0)
@@ -177,8 +206,8 @@ static uint64_t ticks_of(const struct stress_suite *suite, unsigned first, unsig
     return ticks;
 }
 
-/* The child's status as waitpid gives it; killed first where its clock stands still. */
-static int wait_for(const struct stress_suite *suite, pid_t child, unsigned first, unsigned last)
+/* The child's status as waitpid gives it; killed first where its clock stands still, which `stood_still` says. */
+static int wait_for(const struct stress_suite *suite, pid_t child, unsigned first, unsigned last, bool *stood_still)
 {
     const struct timespec pause = {0, (long)(WAIT_SECONDS * 1e9)};
     double changed_at = kit_now();
@@ -192,14 +221,15 @@ static int wait_for(const struct stress_suite *suite, pid_t child, unsigned firs
         if (now != ticks)
             changed_at = kit_now();
         ticks = now;
-        if (kit_now() - changed_at > LIFELESS_TIMES * (double)suite->options->hang_seconds)
+        *stood_still = kit_now() - changed_at > LIFELESS_TIMES * (double)suite->options->hang_seconds;
+        if (*stood_still)
             (void)kill(child, SIGKILL);
         (void)nanosleep(&pause, NULL);
     }
     return ended == child ? status : -1;
 }
 
-static void fail_row(struct stress_row *row, int status)
+static void fail_row(struct stress_row *row, int status, bool stood_still)
 {
     struct kit_result *result = &row->result;
     const char *when = result->verdict == KIT_PASSED ? "after it had passed" : "before its end";
@@ -207,7 +237,9 @@ static void fail_row(struct stress_row *row, int status)
     if (result->verdict == KIT_FAILED)
         return;
     result->verdict = KIT_FAILED;
-    if (WIFSIGNALED(status))
+    if (stood_still)
+        (void)snprintf(result->reason, sizeof result->reason, "hang: the process stood still %s, and was killed", when);
+    else if (WIFSIGNALED(status))
         (void)snprintf(result->reason, sizeof result->reason, "process: ended by signal %d (%s) %s", WTERMSIG(status),
                        strsignal(WTERMSIG(status)), when);
     else
@@ -217,7 +249,7 @@ static void fail_row(struct stress_row *row, int status)
 
 /* Where the status says that something failed, or that the child ended too soon, the row it was at has failed. Returns
  * the first row that is still to be run. */
-static unsigned judge(struct stress_suite *suite, unsigned first, unsigned last, int status)
+static unsigned judge(struct stress_suite *suite, unsigned first, unsigned last, int status, bool stood_still)
 {
     unsigned at = first;
 
@@ -225,9 +257,9 @@ static unsigned judge(struct stress_suite *suite, unsigned first, unsigned last,
            (suite->rows[at].result.verdict == KIT_PASSED || suite->rows[at].result.verdict == KIT_SKIPPED))
         at++;
     if (at <= last)
-        fail_row(&suite->rows[at], status);
+        fail_row(&suite->rows[at], status, stood_still);
     else if (status != 0)
-        fail_row(&suite->rows[last], status);
+        fail_row(&suite->rows[last], status, stood_still);
     return at <= last ? at + 1 : at;
 }
 
@@ -235,6 +267,7 @@ static unsigned judge(struct stress_suite *suite, unsigned first, unsigned last,
 static unsigned run_child(struct stress_suite *suite, unsigned first)
 {
     unsigned last = suite->options->same_process ? suite->row_count - 1 : first, next;
+    bool stood_still = false;
     pid_t child;
     int status;
 
@@ -245,8 +278,8 @@ static unsigned run_child(struct stress_suite *suite, unsigned first)
         perror("heapster-stress: no child process");
         exit(1);
     }
-    status = wait_for(suite, child, first, last);
-    next = judge(suite, first, last, status);
+    status = wait_for(suite, child, first, last, &stood_still);
+    next = judge(suite, first, last, status, stood_still);
     for (unsigned i = first; i < next; i++) {
         stress_soak_judge(&suite->rows[i].result);
         stress_table_end_row(suite, i);

@@ -1,6 +1,7 @@
 #include "table.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "soak.h"
@@ -14,9 +15,23 @@ static double mebibytes(uint64_t bytes)
     return (double)bytes / (1 << 20);
 }
 
-bool stress_table_is_live(void)
+static bool is_output(const char *path)
 {
-    return isatty(STDOUT_FILENO) == 1;
+    return path != NULL && strcmp(path, "-") == 0;
+}
+
+int stress_table_file(const struct stress_suite *suite)
+{
+    const struct stress_options *options = suite->options;
+
+    return is_output(options->json_path) || is_output(options->junit_path) || is_output(options->html_path)
+               ? STDERR_FILENO
+               : STDOUT_FILENO;
+}
+
+bool stress_table_is_live(const struct stress_suite *suite)
+{
+    return isatty(stress_table_file(suite)) == 1;
 }
 
 void stress_table_header(const struct stress_suite *suite)
@@ -38,7 +53,7 @@ void stress_table_header(const struct stress_suite *suite)
                      options->first_strategy == options->last_strategy ? stress_strategy_name(options->first_strategy)
                                                                        : "all");
     kit_text_add(&text, "\n");
-    kit_text_write(&text, STDOUT_FILENO);
+    kit_text_write(&text, stress_table_file(suite));
 }
 
 void stress_table_end_row(const struct stress_suite *suite, unsigned index)
@@ -47,12 +62,12 @@ void stress_table_end_row(const struct stress_suite *suite, unsigned index)
     const struct kit_result *result = &row->result;
     struct kit_text text = {.length = 0};
 
-    kit_text_add(&text, "%s[%3u/%u] %-12s %-6s %-4s %6.1f s", stress_table_is_live() ? "\r\033[K" : "", index + 1,
+    kit_text_add(&text, "%s[%3u/%u] %-12s %-6s %-4s %6.1f s", stress_table_is_live(suite) ? "\r\033[K" : "", index + 1,
                  suite->row_count, row->scenario->name, row->strategy, verdict_names[result->verdict], result->seconds);
     if (result->verdict != KIT_PASSED)
         kit_text_add(&text, "  %s", result->reason);
     kit_text_add(&text, "\n");
-    kit_text_write(&text, STDOUT_FILENO);
+    kit_text_write(&text, stress_table_file(suite));
 }
 
 /* ---- the table -----------------------------------------------------------------------------------------------------
@@ -73,10 +88,10 @@ static void print_row(const struct stress_suite *suite, const struct stress_row 
     if (result->tolerated != 0)
         kit_text_add(&text, ", %" PRIu64 " violations tolerated", result->tolerated);
     kit_text_add(&text, "\n");
-    kit_text_write(&text, STDOUT_FILENO);
+    kit_text_write(&text, stress_table_file(suite));
 }
 
-static void print_checkpoints(const struct stress_row *row)
+static void print_checkpoints(const struct stress_suite *suite, const struct stress_row *row)
 {
     struct stress_checkpoint points[STRESS_CHECKPOINTS];
     unsigned count = stress_soak_checkpoints(&row->result, points);
@@ -90,11 +105,11 @@ static void print_checkpoints(const struct stress_row *row)
         kit_text_add(&text, "%21s %7.0f s %16.0f %9.1f MiB %9.1f MiB %9.1f MiB\n", "", points[i].at,
                      points[i].ops_per_cpu_second, mebibytes(points[i].live_bytes), mebibytes(points[i].held_bytes),
                      mebibytes(points[i].resident_bytes));
-    kit_text_write(&text, STDOUT_FILENO);
+    kit_text_write(&text, stress_table_file(suite));
 }
 
 /* A row that did not pass, with why; a failed one with its command. */
-static void print_reason(const struct stress_row *row)
+static void print_reason(const struct stress_suite *suite, const struct stress_row *row)
 {
     const struct kit_result *result = &row->result;
     struct kit_text text = {.length = 0};
@@ -105,7 +120,7 @@ static void print_reason(const struct stress_row *row)
                  result->reason);
     if (result->verdict == KIT_FAILED)
         kit_text_add(&text, "      reproduce: %s\n", row->command);
-    kit_text_write(&text, STDOUT_FILENO);
+    kit_text_write(&text, stress_table_file(suite));
 }
 
 void stress_table_print(const struct stress_suite *suite)
@@ -115,15 +130,15 @@ void stress_table_print(const struct stress_suite *suite)
 
     kit_text_add(&text, "\n%-12s %-8s %7s %12s %11s %7s %13s  %s\n", "scenario", "strategy", "threads", "operations",
                  "ops/s", "checks", "peak RSS", "verdict");
-    kit_text_write(&text, STDOUT_FILENO);
+    kit_text_write(&text, stress_table_file(suite));
     for (unsigned i = 0; i < suite->row_count; i++)
         print_row(suite, &suite->rows[i]);
     for (unsigned i = 0; i < suite->row_count; i++)
-        print_checkpoints(&suite->rows[i]);
+        print_checkpoints(suite, &suite->rows[i]);
     kit_text_add(&text, "\n");
-    kit_text_write(&text, STDOUT_FILENO);
+    kit_text_write(&text, stress_table_file(suite));
     for (unsigned i = 0; i < suite->row_count; i++)
-        print_reason(&suite->rows[i]);
+        print_reason(suite, &suite->rows[i]);
     kit_text_add(&text, "%u passed, %u failed, %u skipped\n", summary.passed, summary.failed, summary.skipped);
-    kit_text_write(&text, STDOUT_FILENO);
+    kit_text_write(&text, stress_table_file(suite));
 }

@@ -42,9 +42,8 @@ struct kit_allocator {
     const char *name;
     bool is_heapster;       /* the functions of heapster.h speak of its blocks */
     size_t least_alignment; /* of every block */
-    bool weakly_aligns;     /* less than 16 bytes only as their size demands (C23 7.24.3) */
+    bool by_standard;       /* held to no more than C and POSIX demand; see kit_system */
     bool keeps_errno;       /* successful calls leave errno alone; free does so anyway (POSIX.1-2024) */
-    bool keeps_on_zero;     /* realloc to 0 may return a block instead of freeing it */
     bool may_refuse;        /* has little memory: NULL with ENOMEM is no violation */
     void *context;          /* the first argument of each function */
 
@@ -80,7 +79,11 @@ struct kit_allocator {
 /* The functions of heapster.h. */
 extern const struct kit_allocator kit_heapster;
 
-/* The process's own malloc, whatever that is: libc's, or what was preloaded; named after the file it comes from.
+/* The process's own malloc, whatever that is: libc's, or what was preloaded; named after the file it comes from. It is
+ * held to what the standards demand: less than 16 bytes are aligned as their size demands (C23 7.24.3); what comes of a
+ * request for 0 bytes is not judged, and nothing is resized to 0; aligned_alloc is asked for multiples of the alignment
+ * (C11), free_aligned_sized frees what it gave, and nothing else (C23). No less than 8 bytes are asked for, the grain
+ * of the oracle's shadow.
  * usable_size is NULL where that has no malloc_usable_size; the oracle cannot judge such an allocator. */
 struct kit_allocator kit_system(void);
 

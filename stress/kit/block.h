@@ -53,6 +53,7 @@ struct kit_block {
     _Atomic uint64_t deeds[KIT_HISTORY]; /* the first, and the last KIT_HISTORY - 1; see kit_deed_pack */
 
     /* Only its owner looks at these. */
+    enum kit_deed made_by;
     size_t alignment; /* as asked for; 0: none */
     uint64_t key;     /* of its pattern */
     size_t fill_most; /* the pattern covers this many bytes, or all */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +51,8 @@ void kit_forked_expect_success(pid_t child, const char *what)
 {
     int status = kit_forked_wait(child, what);
 
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        kit_violation(NULL, NULL, "hang", "%s did not come to its end in time", what);
     if (WIFSIGNALED(status))
         kit_violation(NULL, NULL, "child", "%s was ended by signal %d", what, WTERMSIG(status));
     if (WEXITSTATUS(status) != 0)
@@ -63,9 +66,10 @@ void kit_forked_run(struct kit_thread *thread, void (*live)(struct kit_thread *t
     kit_doing(thread, KIT_FORK, 0);
     child = fork();
     if (child == 0) {
-        /* Nobody watches a child for hangs. */
+        /* Nobody watches a child for hangs; and it is to end with the thread that waits for it. */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)signal(SIGALRM, SIG_DFL);
-        (void)alarm(thread->run->config->hang_seconds / 2);
+        (void)alarm((thread->run->config->hang_seconds + 1) / 2);
         live(thread);
         _exit(0);
     }

@@ -69,7 +69,7 @@ static void write_progress(const struct kit_run *run, struct progress *progress,
         kit_text_add(&text, " %3.0f %% frag", 100 * fragmentation);
     kit_text_add(&text, " %4llu checks%s", (unsigned long long)kit_get(run->checks),
                  config->live_line ? "\033[K" : "\n");
-    kit_text_write(&text, STDOUT_FILENO);
+    kit_text_write(&text, config->progress_file);
     progress->ops = ops;
     progress->written_at = now;
 }

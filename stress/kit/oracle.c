@@ -1,6 +1,7 @@
 #include "oracle.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "pattern.h"
@@ -11,8 +12,19 @@ enum { WHOLE_CHECK_BYTES = 4096, SAMPLE_BYTES = 128, SAMPLES = 4 };
 
 enum { TIMED_ONE_IN = 8 };
 
+/* Of some blocks all usable bytes are written to, where those beyond what was asked for are not many. */
+enum { EXCESS_ONE_IN = 8, EXCESS_BYTES = 4096, EXCESS_MARK = 0xE5 };
+
+/* What the shadow tells apart; and up to which alignment blocks grow to a multiple of it. */
+enum { GRAIN_BYTES = 8, MULTIPLES_BYTES = 4096 };
+
 /* No errno that a call would set. */
 enum { ERRNO_BEFORE = 4095 };
+
+static size_t at_least_grain(size_t bytes)
+{
+    return bytes > 0 && bytes < GRAIN_BYTES ? GRAIN_BYTES : bytes;
+}
 
 static uint64_t now_ns(void)
 {
@@ -48,8 +60,7 @@ static void stop_clock(struct kit_thread *thread, enum kit_call call, uint64_t s
         kit_latency_add(&thread->latency[call], now_ns() - started);
 }
 
-/* True, and counted, where the run is to go on after such a violation. */
-static bool is_tolerated(enum kit_tolerance what)
+bool kit_is_tolerated(enum kit_tolerance what)
 {
     struct kit_run *run = kit_current;
 
@@ -61,7 +72,7 @@ static bool is_tolerated(enum kit_tolerance what)
 
 static void expect_errno(const struct kit_block *block, int expected, const char *after)
 {
-    if (errno != expected && !is_tolerated(KIT_TOLERATE_ERRNO))
+    if (errno != expected && !kit_is_tolerated(KIT_TOLERATE_ERRNO))
         kit_violation(block, NULL, "errno", "%d after %s, expected %d", errno, after, expected);
 }
 
@@ -175,6 +186,8 @@ static void *call_allocator(const struct kit_block *block, enum kit_deed how, si
 
 static void refused(const struct kit_block *block, size_t bytes)
 {
+    if (block->allocator->by_standard && bytes == 0)
+        return;
     if (!block->allocator->may_refuse)
         kit_violation(block, NULL, "refused", "no memory for %zu bytes, errno %d", bytes, errno);
     expect_errno(block, ENOMEM, "a refusal");
@@ -184,9 +197,20 @@ static size_t alignment_of(const struct kit_block *block)
 {
     size_t alignment = block->allocator->least_alignment, bytes = kit_get(block->bytes);
 
-    while (block->allocator->weakly_aligns && alignment > 1 && alignment > bytes)
+    if (block->allocator->by_standard && bytes == 0)
+        return 1;
+    while (block->allocator->by_standard && alignment > bytes)
         alignment /= 2;
     return block->alignment > alignment ? block->alignment : alignment;
+}
+
+/* Whoever may write to all usable bytes should not meet anything of the allocator's there. */
+static void fill_excess(const struct kit_block *block)
+{
+    size_t bytes = kit_get(block->bytes), excess = kit_get(block->usable_bytes) - bytes;
+
+    if (kit_get(block->id) % EXCESS_ONE_IN == 0 && excess <= EXCESS_BYTES && block->fill_most == SIZE_MAX)
+        memset((char *)kit_block_payload(block) + bytes, EXCESS_MARK, excess);
 }
 
 /* What the allocator handed out, on its own and beside all others. */
@@ -197,7 +221,7 @@ static void accept_range(const struct kit_thread *thread, struct kit_block *bloc
 
     kit_put(block->address, (uintptr_t)payload);
     kit_put(block->usable_bytes, 0);
-    if ((uintptr_t)payload % alignment != 0 && !is_tolerated(KIT_TOLERATE_MISALIGNED))
+    if ((uintptr_t)payload % alignment != 0 && !kit_is_tolerated(KIT_TOLERATE_MISALIGNED))
         kit_violation(block, NULL, "misaligned", "%p is no multiple of %zu", payload, alignment);
     usable_bytes = allocator->usable_size(allocator->context, payload);
     kit_put(block->usable_bytes, usable_bytes);
@@ -207,6 +231,18 @@ static void accept_range(const struct kit_thread *thread, struct kit_block *bloc
     cover(thread, block);
 }
 
+/* aligned_alloc is asked for multiples of alignments that are not large, posix_memalign for the rest. */
+static void keep_to_standard(enum kit_deed *how, size_t alignment, size_t *bytes)
+{
+    *bytes = at_least_grain(*bytes);
+    if (*how != KIT_ALIGNED_ALLOC || *bytes % alignment == 0)
+        return;
+    if (alignment <= MULTIPLES_BYTES)
+        *bytes += alignment - *bytes % alignment;
+    else
+        *how = KIT_POSIX_MEMALIGN;
+}
+
 void kit_allocate(struct kit_thread *thread, struct kit_block *block, const struct kit_allocator *allocator,
                   enum kit_deed how, size_t alignment, size_t bytes)
 {
@@ -214,8 +250,11 @@ void kit_allocate(struct kit_thread *thread, struct kit_block *block, const stru
     size_t dirty;
     uint64_t clock;
 
+    if (allocator->by_standard)
+        keep_to_standard(&how, alignment, &bytes);
     kit_doing(thread, how, bytes);
     block->allocator = allocator;
+    block->made_by = how;
     block->alignment = alignment;
     block->fill_most = thread->untouched_from != 0 ? thread->untouched_from : SIZE_MAX;
     kit_put(block->bytes, bytes);
@@ -237,6 +276,7 @@ void kit_allocate(struct kit_thread *thread, struct kit_block *block, const stru
     if (dirty != KIT_INTACT)
         kit_violation(block, NULL, "dirty calloc", "byte %zu is 0x%02x", dirty, ((unsigned char *)payload)[dirty]);
     kit_pattern_fill(payload, 0, filled_bytes(block, bytes), block->key);
+    fill_excess(block);
     add_live(thread, (int64_t)bytes);
 }
 
@@ -279,6 +319,8 @@ void kit_resize(struct kit_thread *thread, struct kit_block *block, size_t bytes
     uint64_t clock;
     void *payload;
 
+    if (allocator->by_standard)
+        bytes = at_least_grain(bytes);
     kit_doing(thread, KIT_REALLOC, bytes);
     note(thread, block, KIT_REALLOC);
     expect_content(block);
@@ -297,10 +339,12 @@ void kit_resize(struct kit_thread *thread, struct kit_block *block, size_t bytes
     expect_errno_kept(block, kit_deed_name(KIT_REALLOC));
     kit_put(block->bytes, bytes);
     block->alignment = 0;
+    block->made_by = KIT_REALLOC;
     accept_range(thread, block, payload);
     expect_pattern(block, 0, filled_bytes(block, bytes < old_bytes ? bytes : old_bytes), "lost prefix");
     if (bytes > old_bytes)
         kit_pattern_fill(payload, filled_bytes(block, old_bytes), filled_bytes(block, bytes), block->key);
+    fill_excess(block);
     add_live(thread, (int64_t)bytes - (int64_t)old_bytes);
 }
 
@@ -311,7 +355,9 @@ static void call_free_sized(const struct kit_block *block, void *payload, size_t
 {
     const struct kit_allocator *allocator = block->allocator;
 
-    if (block->alignment != 0 && allocator->free_aligned_sized != NULL)
+    bool may_be_aligned = !allocator->by_standard || block->made_by == KIT_ALIGNED_ALLOC;
+
+    if (block->alignment != 0 && may_be_aligned && allocator->free_aligned_sized != NULL)
         allocator->free_aligned_sized(allocator->context, payload, block->alignment, bytes);
     else if (block->alignment == 0 && allocator->free_sized != NULL)
         allocator->free_sized(allocator->context, payload, bytes);
@@ -324,12 +370,8 @@ static void release_by_realloc(const struct kit_block *block, void *payload)
     const struct kit_allocator *allocator = block->allocator;
     void *left = allocator->realloc(allocator->context, payload, 0);
 
-    expect_errno_kept(block, kit_deed_name(KIT_REALLOC_TO_ZERO));
-    if (left == NULL)
-        return;
-    if (!allocator->keeps_on_zero)
+    if (left != NULL)
         kit_violation(block, NULL, "realloc to 0", "returned %p, expected NULL", left);
-    allocator->free(allocator->context, left);
 }
 
 /* After this the record is empty; the block's address is returned. */
@@ -353,11 +395,9 @@ void kit_release(struct kit_thread *thread, struct kit_block *block, enum kit_de
     uint64_t clock = start_clock(thread);
 
     errno = ERRNO_BEFORE;
-    if (how == KIT_REALLOC_TO_ZERO) {
+    if (how == KIT_REALLOC_TO_ZERO && !allocator->by_standard)
         release_by_realloc(block, payload);
-        return;
-    }
-    if (how == KIT_FREE_SIZED)
+    else if (how == KIT_FREE_SIZED)
         call_free_sized(block, payload, kit_get(block->bytes));
     else
         allocator->free(allocator->context, payload);

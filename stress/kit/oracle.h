@@ -31,6 +31,9 @@ void kit_inspect(struct kit_thread *thread, struct kit_block *block);
 /* The last look at a block that goes with its arena. */
 void kit_forget(struct kit_thread *thread, struct kit_block *block);
 
+/* True, and counted, where the run is to go on after such a violation. */
+bool kit_is_tolerated(enum kit_tolerance what);
+
 /* While all workers wait: the allocator's walk finds exactly the blocks of the oracle. */
 void kit_compare_with_walk(struct kit_run *run);
 

@@ -253,6 +253,7 @@ static void set_up(struct kit_run *run)
     run->blocks = kit_pages_map(run->block_count * sizeof *run->blocks);
     run->owned = kit_pages_map((run->block_count + 1) * sizeof(void *));
     run->slots = kit_pages_map((run->slot_count + 1) * sizeof *run->slots);
+    run->contention_before = kit_pages_map(KIT_ARENAS_MAX * sizeof *run->contention_before);
     for (unsigned i = 0; i < run->slot_count; i++)
         atomic_init(&run->slots[i], &run->blocks[run->block_count - 1 - i]);
     gate_init(&run->start);
@@ -269,6 +270,7 @@ static void tear_down(struct kit_run *run)
     kit_pages_unmap(run->blocks, run->block_count * sizeof *run->blocks);
     kit_pages_unmap(run->owned, (run->block_count + 1) * sizeof(void *));
     kit_pages_unmap(run->slots, (run->slot_count + 1) * sizeof *run->slots);
+    kit_pages_unmap(run->contention_before, KIT_ARENAS_MAX * sizeof *run->contention_before);
 }
 
 static uint64_t used_blocks(const struct kit_run *run)
@@ -300,6 +302,34 @@ static void expect_same_used_blocks(const struct kit_run *run, uint64_t before)
                       (unsigned long long)now, (unsigned long long)before);
 }
 
+static const struct kit_contention *contention_before(const struct kit_run *run, unsigned arena)
+{
+    for (unsigned i = 0; i < run->contention_count; i++)
+        if (run->contention_before[i].arena == arena)
+            return &run->contention_before[i];
+    return NULL;
+}
+
+/* Of this run alone. First-class arenas take their counts along when they go, so these may have become fewer. */
+static void take_contention(struct kit_run *run)
+{
+    const struct kit_allocator *allocator = run->allocator;
+    struct kit_result *result = run->result;
+
+    if (allocator->contention == NULL)
+        return;
+    result->contention_count = allocator->contention(allocator->context, result->contention, KIT_ARENAS_MAX);
+    for (unsigned i = 0; i < result->contention_count; i++) {
+        struct kit_contention *now = &result->contention[i];
+        const struct kit_contention *before = contention_before(run, now->arena);
+
+        if (before == NULL || before->acquired > now->acquired || before->contended > now->contended)
+            continue;
+        now->acquired -= before->acquired;
+        now->contended -= before->contended;
+    }
+}
+
 /* What the threads did, read while they wait. */
 static void take_measures(struct kit_run *run)
 {
@@ -313,8 +343,7 @@ static void take_measures(struct kit_run *run)
         for (unsigned call = 0; call < KIT_CALLS; call++)
             kit_latency_merge(&result->latency[call], &run->threads[i].latency[call]);
     }
-    if (allocator->contention != NULL)
-        result->contention_count = allocator->contention(allocator->context, result->contention, KIT_ARENAS_MAX);
+    take_contention(run);
     if (allocator->walk != NULL)
         kit_picture_take(&result->picture, allocator);
 }
@@ -325,11 +354,16 @@ static void play(struct kit_run *run)
     uint64_t used_before;
 
     kit_monitor(run, &run->start, threads);
+    guard_main(run, true);
     if (run->scenario->prepare != NULL)
         run->scenario->prepare(run);
     used_before = used_blocks(run);
     if (run->scenario->begin != NULL)
         run->scenario->begin(run);
+    if (run->allocator->contention != NULL)
+        run->contention_count =
+            run->allocator->contention(run->allocator->context, run->contention_before, KIT_ARENAS_MAX);
+    guard_main(run, false);
     run->began_at = kit_now();
     run->cpu_began_at = kit_cpu_now();
     kit_put(run->stop, false);

@@ -46,6 +46,7 @@ struct kit_config {
     uint64_t check_every;      /* operations of a thread between two requests for a check */
     bool live_line;            /* standard output is a terminal */
     bool quiet;                /* no progress at all */
+    int progress_file;         /* where it goes otherwise */
     const char *reproduce;     /* the command that runs this again */
     const char *strategy_name; /* for progress lines */
     unsigned number, count;    /* of this run among all, from 1 on; the same */
@@ -98,8 +99,10 @@ struct kit_run {
     _Atomic bool checker_stop;
     _Atomic uint64_t checks; /* done so far */
     void *home;
-    void *local;        /* the scenario's */
-    bool is_under_load; /* the threads work: samples are taken */
+    void *local;                              /* the scenario's */
+    bool is_under_load;                       /* the threads work: samples are taken */
+    struct kit_contention *contention_before; /* KIT_ARENAS_MAX; how many: */
+    unsigned contention_count;
     double began_at, cpu_began_at;
 };
 

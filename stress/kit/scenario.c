@@ -13,5 +13,7 @@ const char *kit_scenario_obstacle(const struct kit_scenario *scenario, const str
         return "a sanitizer's shadow memory is beyond every limit";
     if ((scenario->needs & KIT_NEEDS_FORK) != 0 && !kit_forked_is_sound(allocator))
         return "a sanitizer's malloc does not come through a fork among threads";
+    if ((scenario->needs & KIT_NEEDS_REFUSALS) != 0 && HS_HAS_SHADOW && !allocator->is_heapster)
+        return "a sanitizer's malloc ends the process where it has no memory";
     return scenario->obstacle != NULL ? scenario->obstacle() : NULL;
 }

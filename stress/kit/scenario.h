@@ -14,7 +14,8 @@ struct kit_thread;
 enum kit_need {
     KIT_NEEDS_HEAPSTER = 1,  /* calls heapster.h, or what lies behind it */
     KIT_NEEDS_NO_SHADOW = 2, /* limits address space or mappings, of which a sanitizer's shadow takes more */
-    KIT_NEEDS_FORK = 4       /* forks while other threads are in the allocator */
+    KIT_NEEDS_FORK = 4,      /* forks while other threads are in the allocator */
+    KIT_NEEDS_REFUSALS = 8   /* asks for what no allocator has */
 };
 
 struct kit_scenario {

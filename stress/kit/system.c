@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "allocator.h"
-#include "compiler.h"
 
 /* glibc's struct mallinfo2, which other libcs do not declare. */
 struct info {
@@ -132,8 +131,7 @@ struct kit_allocator kit_system(void)
     struct kit_allocator allocator = {
         .name = name,
         .least_alignment = _Alignof(max_align_t),
-        .weakly_aligns = true,
-        .keeps_on_zero = true,
+        .by_standard = true,
         .malloc = call_malloc,
         .calloc = call_calloc,
         .realloc = call_realloc,
@@ -151,9 +149,6 @@ struct kit_allocator kit_system(void)
     find(&extras.info, "mallinfo2");
     allocator.usable_size = extras.usable_size != NULL ? call_usable_size : NULL;
     allocator.memalign = extras.memalign != NULL ? call_memalign : NULL;
-    /* C11 wants a multiple of the alignment, and sanitizers insist; C17 does not any more. */
-    if (HS_HAS_SHADOW && extras.memalign != NULL)
-        allocator.aligned_alloc = call_memalign;
     allocator.free_sized = extras.free_sized != NULL ? call_free_sized : NULL;
     allocator.free_aligned_sized = extras.free_aligned_sized != NULL ? call_free_aligned_sized : NULL;
     allocator.trim = extras.trim != NULL ? call_trim : NULL;

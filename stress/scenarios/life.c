@@ -101,16 +101,19 @@ static enum stress_life_variant choose_variant(struct kit_thread *thread)
 
 static void lead_life(struct kit_thread *thread, enum stress_life_variant variant, uint64_t number)
 {
-    static char allocator_flag[] = "--allocator", seed_flag[] = "--seed";
-    char allocator[16], name[32], seed[24], command[STRESS_PATH_BYTES + COMMAND_BYTES];
-    char *const arguments[] = {program, allocator_flag, allocator, name, seed_flag, seed, NULL};
+    static char allocator_flag[] = "--allocator", seed_flag[] = "--seed", tolerated_flag[] = "--tolerated";
+    char allocator[16], name[32], seed[24], tolerated[16], command[STRESS_PATH_BYTES + COMMAND_BYTES];
+    char *const arguments[] = {program, allocator_flag, allocator, name, seed_flag,
+                               seed,    tolerated_flag, tolerated, NULL};
     int result_file = make_result_file(), failure;
     pid_t child;
 
     (void)snprintf(allocator, sizeof allocator, "%s", thread->run->allocator->is_heapster ? "heapster" : "system");
     (void)snprintf(name, sizeof name, "%s", stress_life_texts[variant].name);
     (void)snprintf(seed, sizeof seed, "%" PRIu64, number);
-    (void)snprintf(command, sizeof command, "%s --allocator %s %s --seed %s", program, allocator, name, seed);
+    (void)snprintf(tolerated, sizeof tolerated, "%u", thread->run->config->tolerated);
+    (void)snprintf(command, sizeof command, "%s --allocator %s %s --seed %s --tolerated %s", program, allocator, name,
+                   seed, tolerated);
     kit_doing(thread, KIT_FORK, 0);
     failure = start(arguments, result_file, &child);
     if (failure != 0)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 const char life_usage[] = "usage: " STRESS_LIFE_PROGRAM " --allocator heapster|system VARIANT [--seed N]\n"
+                          "                            [--tolerated N]\n"
                           "       " STRESS_LIFE_PROGRAM " --list\n"
                           "\n"
                           "Leads one short life of a process and verifies every block in it, early and late.\n"
@@ -50,13 +51,22 @@ static bool read_variant(const char *name, struct life_arguments *arguments)
     return false;
 }
 
-static bool read_seed(const char *text, struct life_arguments *arguments)
+static bool read_number(const char *text, uint64_t *number)
 {
     char *end;
 
     errno = 0;
-    arguments->seed = strtoull(text, &end, 10);
+    *number = strtoull(text, &end, 10);
     return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
+}
+
+static bool read_tolerated(const char *text, struct life_arguments *arguments)
+{
+    uint64_t number;
+    bool good = read_number(text, &number);
+
+    arguments->tolerated = (unsigned)number;
+    return good;
 }
 
 static bool read_allocator(const char *name, struct life_arguments *arguments)
@@ -84,7 +94,9 @@ void life_arguments_read(struct life_arguments *arguments)
         if (strcmp(argument, "--allocator") == 0)
             good = has_allocator = value != NULL && read_allocator(value, arguments);
         else if (strcmp(argument, "--seed") == 0)
-            good = value != NULL && read_seed(value, arguments);
+            good = value != NULL && read_number(value, &arguments->seed);
+        else if (strcmp(argument, "--tolerated") == 0)
+            good = value != NULL && read_tolerated(value, arguments);
         else
             good = has_variant = read_variant(argument, arguments);
         if (argument[0] == '-' && good)
@@ -114,20 +126,24 @@ void life_arguments_describe(const struct life_arguments *arguments, const char 
     size_t length = add_variable(command, LIFE_COMMAND_BYTES / 4, "LD_PRELOAD");
 
     length += add_variable(command + length, LIFE_COMMAND_BYTES / 4, "HEAPSTER_OPTIONS");
-    (void)snprintf(command + length, LIFE_COMMAND_BYTES - length, "%s --allocator %s %s --seed %" PRIu64 "  # %s",
-                   arguments->program, allocator_name(arguments), arguments->variant_name, arguments->seed, comment);
+    (void)snprintf(command + length, LIFE_COMMAND_BYTES - length,
+                   "%s --allocator %s %s --seed %" PRIu64 " --tolerated %u  # %s", arguments->program,
+                   allocator_name(arguments), arguments->variant_name, arguments->seed, arguments->tolerated, comment);
 }
 
 void life_arguments_of_next(const struct life_arguments *arguments, enum stress_life_variant variant,
                             char *next[LIFE_ARGUMENTS])
 {
-    static char allocator_flag[] = "--allocator", seed_flag[] = "--seed";
-    static char program[LIFE_COMMAND_BYTES], allocator[16], name[32], seed[24];
+    static char allocator_flag[] = "--allocator", seed_flag[] = "--seed", tolerated_flag[] = "--tolerated";
+    static char program[LIFE_COMMAND_BYTES], allocator[16], name[32], seed[24], tolerated[16];
 
     (void)snprintf(program, sizeof program, "%s", arguments->program);
     (void)snprintf(allocator, sizeof allocator, "%s", allocator_name(arguments));
     (void)snprintf(name, sizeof name, "%s", stress_life_texts[variant].name);
     (void)snprintf(seed, sizeof seed, "%" PRIu64, arguments->seed + 1);
-    memcpy(next, (char *[LIFE_ARGUMENTS]){program, allocator_flag, allocator, name, seed_flag, seed, NULL},
+    (void)snprintf(tolerated, sizeof tolerated, "%u", arguments->tolerated);
+    memcpy(next,
+           (char *[LIFE_ARGUMENTS]){program, allocator_flag, allocator, name, seed_flag, seed, tolerated_flag,
+                                    tolerated, NULL},
            LIFE_ARGUMENTS * sizeof *next);
 }

@@ -10,7 +10,7 @@
 
 #include "life_variants.h"
 
-enum { LIFE_COMMAND_BYTES = 4096, LIFE_ARGUMENTS = 7 };
+enum { LIFE_COMMAND_BYTES = 4096, LIFE_ARGUMENTS = 9 };
 
 enum life_errand { LIFE_MISUSED, LIFE_LIST, LIFE_LIVE };
 
@@ -20,6 +20,7 @@ struct life_arguments {
     const char *variant_name, *program;
     bool of_heapster; /* or of the process's malloc */
     uint64_t seed;
+    unsigned tolerated; /* of enum kit_tolerance */
 };
 
 extern const char life_usage[];

@@ -98,7 +98,8 @@ static struct kit_result *find_result(void)
 
 static void set_up(void)
 {
-    config = (struct kit_config){.threads = PARTS, .seed = arguments.seed, .strategy_name = "-"};
+    config = (struct kit_config){
+        .threads = PARTS, .seed = arguments.seed, .tolerated = arguments.tolerated, .strategy_name = "-"};
     run = (struct kit_run){
         .config = &config,
         .allocator = &allocator,

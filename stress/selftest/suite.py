@@ -17,7 +17,7 @@ FAULTS = [
     ("refuse", r"refused: no memory for \d+ bytes, errno 12", r"VIOLATION: refused: "),
     ("kill", r"process: ended by signal 9 \(Killed\) before its end", r""),
     ("exit", r"process: ended with status 0 before its end", r""),
-    ("freeze", r"process: ended by signal 9 \(Killed\) before its end", r""),
+    ("freeze", r"hang: the process stood still before its end, and was killed", r""),
     ("hang", r"hang: a thread made no progress for 5 seconds", r"VIOLATION: hang: "),
 ]
 
@@ -40,7 +40,7 @@ def judge(fault, reason, complaint, result, rows):
     yield re.match(reason, rows[0]["reason"]) is not None, f"reason {rows[0]['reason']!r}"
     yield f"FAIL: churn, -: {rows[0]['reason'][:20]}" in result.stdout, "no reason in the table"
     yield f"reproduce: {rows[0]['command']}" in result.stdout, "no command in the table"
-    yield rows[0]["command"].startswith("LD_PRELOAD='"), f"command {rows[0]['command']!r}"
+    yield rows[0]["command"].startswith("LD_PRELOAD="), f"command {rows[0]['command']!r}"
     yield re.search(complaint, result.stderr) is not None, "standard error"
 
 
