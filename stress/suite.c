@@ -187,6 +187,7 @@ static void expect_arena_limit(const struct stress_suite *suite, struct stress_r
 static _Noreturn void run_rows(const struct stress_suite *suite, unsigned first, unsigned last)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)setpgid(0, 0);
     for (unsigned i = first; i <= last; i++)
         run_row(suite, &suite->rows[i]);
     if (suite->allocator.is_heapster)
@@ -279,6 +280,7 @@ static unsigned run_child(struct stress_suite *suite, unsigned first)
         exit(1);
     }
     status = wait_for(suite, child, first, last, &stood_still);
+    (void)kill(-child, SIGKILL); /* what it forked, and was not there to wait for */
     next = judge(suite, first, last, status, stood_still);
     for (unsigned i = first; i < next; i++) {
         stress_soak_judge(&suite->rows[i].result);

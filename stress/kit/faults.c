@@ -1,7 +1,9 @@
 #include "faults.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "rng.h"
 
@@ -17,6 +19,32 @@ static struct {
     _Atomic(const struct kit_fault_plan *) plan; /* NULL: none */
     _Atomic uint64_t made, failed[HS_OS_CALL_KINDS];
 } shared;
+
+static struct {
+    _Atomic unsigned per_mille, microseconds;
+    _Atomic unsigned calls; /* going on */
+} slow;
+static _Thread_local struct kit_rng slow_chance __attribute__((tls_model("initial-exec")));
+
+/* Relaxed: knobs and a count. */
+static void last_by_chance(void)
+{
+    unsigned per_mille = atomic_load_explicit(&slow.per_mille, memory_order_relaxed);
+    struct timespec pause = {0, 1000L * atomic_load_explicit(&slow.microseconds, memory_order_relaxed)};
+    int saved_errno = errno;
+
+    if (per_mille == 0)
+        return;
+    if (slow_chance.state == 0)
+        slow_chance.state = (uintptr_t)&slow_chance;
+    if (kit_rng_below(&slow_chance, KIT_FAULT_ALWAYS) >= per_mille)
+        return;
+    pause.tv_nsec >>= kit_rng_below(&slow_chance, 6);
+    (void)atomic_fetch_add_explicit(&slow.calls, 1, memory_order_relaxed);
+    (void)nanosleep(&pause, NULL);
+    (void)atomic_fetch_sub_explicit(&slow.calls, 1, memory_order_relaxed);
+    errno = saved_errno;
+}
 
 /* The ordinal-th call's own draw, so that it does not matter which thread makes it. */
 static bool has_chance(const struct kit_fault_plan *plan, uint64_t ordinal)
@@ -62,9 +90,12 @@ static bool fails(enum hs_os_call call)
 {
     const struct kit_fault_plan *plan = atomic_load_explicit(&shared.plan, memory_order_acquire); /* [FAULT-PLAN] */
 
-    if (own.is_armed && fails_own(call))
-        return true;
-    return plan != NULL && fails_shared(plan, call);
+    last_by_chance();
+    if (!(own.is_armed && fails_own(call)) && (plan == NULL || !fails_shared(plan, call)))
+        return false;
+    if (call != HS_OS_MMAP && call != HS_OS_MREMAP)
+        errno = ENOMEM; /* as the kernel would */
+    return true;
 }
 
 void kit_faults_install(void)
@@ -75,6 +106,7 @@ void kit_faults_install(void)
 void kit_faults_remove(void)
 {
     hs_os_fault = NULL;
+    kit_faults_slow_down(0, 0);
     (void)kit_faults_disarm();
     (void)kit_faults_disarm_all();
 }
@@ -114,4 +146,15 @@ struct kit_fault_count kit_faults_disarm_all(void)
     for (unsigned call = 0; call < HS_OS_CALL_KINDS; call++)
         count.failed[call] = atomic_load_explicit(&shared.failed[call], memory_order_relaxed);
     return count;
+}
+
+void kit_faults_slow_down(unsigned per_mille, unsigned microseconds)
+{
+    atomic_store_explicit(&slow.microseconds, microseconds, memory_order_relaxed);
+    atomic_store_explicit(&slow.per_mille, per_mille, memory_order_relaxed);
+}
+
+bool kit_faults_are_slow_now(void)
+{
+    return atomic_load_explicit(&slow.calls, memory_order_relaxed) != 0;
 }

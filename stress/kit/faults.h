@@ -7,6 +7,7 @@
  *       kit_faults_disarm         the same, and nothing of the thread's fails any more
  *       kit_faults_arm_all        every thread's calls fail by a plan, besides those that fail by the thread's own
  *       kit_faults_disarm_all
+ *       kit_faults_slow_down     every thread's calls take long, by chance
  *     kit_faults_remove
  *
  * Install and remove while no other thread is in the allocator; arm and disarm at any time. The gate is asked under
@@ -15,6 +16,7 @@
 #ifndef KIT_FAULTS_H
 #define KIT_FAULTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "os.h"
@@ -55,5 +57,11 @@ struct kit_fault_count kit_faults_disarm(void);
  * that fail by the thread's own plan. */
 void kit_faults_arm_all(const struct kit_fault_plan *plan);
 struct kit_fault_count kit_faults_disarm_all(void);
+
+/* Each call of any thread lasts that much longer, by chance, and so does every lock that is held around it. 0: none. */
+void kit_faults_slow_down(unsigned per_mille, unsigned microseconds);
+
+/* Whether a thread is in such a call at this moment. */
+bool kit_faults_are_slow_now(void);
 
 #endif

@@ -154,9 +154,11 @@ static void *call_posix_memalign(const struct kit_block *block, size_t alignment
 
     if (failure != 0 && (failure != ENOMEM || payload != NULL))
         kit_violation(block, NULL, "posix_memalign", "returned %d and stored %p", failure, payload);
-    if (failure != 0)
-        errno = ENOMEM;
-    return payload;
+    if (failure == 0)
+        return payload;
+    expect_errno_kept(block, "a refusal by posix_memalign, which returns it,");
+    errno = ENOMEM;
+    return NULL;
 }
 
 static void *call_allocator(const struct kit_block *block, enum kit_deed how, size_t alignment, size_t bytes)

@@ -73,16 +73,21 @@ void kit_text_add_thread(struct kit_text *text, const struct kit_thread *thread)
 }
 
 /* True for the one thread that may report; others wait for the end of the process here. False for a thread that
- * fails in its own report. */
+ * fails in its own report, and for a process that was forked while another one reported. */
 static bool may_report(void)
 {
-    static atomic_flag taken = ATOMIC_FLAG_INIT;
+    static _Atomic pid_t reporter;
     static _Thread_local bool is_reporting;
+    pid_t nobody = 0, self = getpid();
 
     if (is_reporting)
         return false;
-    while (atomic_flag_test_and_set_explicit(&taken, memory_order_relaxed))
-        (void)pause();
+    if (!atomic_compare_exchange_strong_explicit(&reporter, &nobody, self, memory_order_relaxed,
+                                                 memory_order_relaxed)) {
+        while (nobody == self)
+            (void)pause();
+        return false;
+    }
     is_reporting = true;
     return true;
 }

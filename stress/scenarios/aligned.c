@@ -16,7 +16,8 @@ static const struct {
     unsigned weight, least_shift, most_shift;
     size_t most_bytes;
 } classes[] = {
-    {600, 0, 6, 2000}, {300, 7, 12, 20000}, {80, 13, 18, 100000}, {17, 19, 24, 300000}, {3, 25, 30, 600000},
+    {400, 0, 6, 2000},    {200, 5, 6, 96},      {300, 7, 12, 20000},
+    {80, 13, 18, 100000}, {17, 19, 24, 300000}, {3, 25, 30, 600000},
 };
 
 static void allocate(struct kit_thread *thread, struct kit_block *block)

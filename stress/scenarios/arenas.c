@@ -5,23 +5,37 @@
  * Goal: creation and destruction beside allocation, walks and checks by others; free by the ordinary names.
  * Class of bug: memory that outlives its arena or goes with a wrong one, a region map that leads nowhere, a walk
  * through an arena that is gone, hooks that are not asked to take back what they gave.
- * Oracle: everything in oracle.h, until the destruction; what the hooks gave is what they took back.
- * Knobs: PRIVATE_STEPS, the life of a private arena; PRIVATE_EVERY, how rare they are.
+ * Oracle: everything in oracle.h, until the destruction; what the hooks gave is what they took back; in the
+ * end no mapping is left that belonged to an arena.
+ * Knobs: PRIVATE_STEPS, the life of a private arena; PRIVATE_EVERY, how rare they are; SWITCH_EVERY,
+ * operations of a thread between two switches of the shared one's strategy, often enough to meet another.
  */
 #include "heapster.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "compiler.h"
 #include "mix.h"
 #include "oracle.h"
 #include "pages.h"
 #include "violation.h"
 
-enum { PRIVATE_BLOCKS = 32, PRIVATE_STEPS = 200, PRIVATE_EVERY = 400, STRATEGIES = HEAPSTER_WORST_FIT + 1 };
+enum {
+    PRIVATE_BLOCKS = 32,
+    PRIVATE_STEPS = 200,
+    PRIVATE_EVERY = 400,
+    SWITCH_EVERY = 10,
+    STRATEGIES = HEAPSTER_WORST_FIT + 1
+};
 enum source { FROM_MAPPINGS, FROM_BUFFER, FROM_HOOKS, SOURCES };
 
 #define HOOK_ALIGNMENT ((size_t)64 * 1024)
+
+/* For what libc and the allocator make once and keep. */
+#define LOST_BYTES ((size_t)4 << 20)
+
+static uint64_t unknown_before;
 
 static const struct kit_mix mix = {.sizes = kit_sizes_usual, .hand_over = 20, .resize = 20, .inspect = 10};
 
@@ -111,12 +125,42 @@ static void destroy(struct kit_thread *thread, struct private_arena *private_are
     heapster_free(private_arena->buffer);
 }
 
+/* An arena in a block of the other, whose memory then belongs to two regions that are no mapping of their own. */
+static void use_nested_arena(struct kit_thread *thread, heapster_arena *outer, struct kit_block **blocks)
+{
+    struct heapster_arena_config config = {.buffer_bytes = 256 + (size_t)kit_rng_below(&thread->rng, 1024)};
+    struct kit_allocator allocator;
+    heapster_arena *inner;
+
+    config.buffer = heapster_arena_malloc(outer, config.buffer_bytes);
+    inner = config.buffer != NULL ? heapster_arena_create(&config) : NULL;
+    if (inner == NULL)
+        return; /* where the outer one is too small */
+    allocator = kit_heapster_arena(inner);
+    allocator.may_refuse = true;
+    for (unsigned i = 0; i < PRIVATE_STEPS / 4 && kit_step(thread); i++) {
+        struct kit_block *block = blocks[kit_rng_below(&thread->rng, PRIVATE_BLOCKS)];
+
+        if (kit_block_is_live(block))
+            kit_mix_release(thread, block);
+        else
+            kit_allocate(thread, block, &allocator, KIT_MALLOC, 0, (size_t)kit_rng_below(&thread->rng, 120));
+    }
+    for (unsigned i = 0; i < PRIVATE_BLOCKS; i++)
+        if (kit_block_is_live(blocks[i]))
+            kit_release(thread, blocks[i], KIT_FREE);
+    heapster_arena_destroy(inner);
+    heapster_free(config.buffer);
+}
+
 /* The life of one private arena, in records that never leave the thread. */
 static void use_private_arena(struct kit_thread *thread, struct kit_block **blocks)
 {
     struct private_arena private_arena;
 
     create(thread, &private_arena);
+    if (private_arena.source == FROM_BUFFER)
+        use_nested_arena(thread, private_arena.allocator.context, blocks);
     for (unsigned i = 0; i < PRIVATE_STEPS && kit_step(thread); i++) {
         struct kit_block *block = blocks[kit_rng_below(&thread->rng, PRIVATE_BLOCKS)];
 
@@ -133,6 +177,12 @@ static void use_private_arena(struct kit_thread *thread, struct kit_block **bloc
 /* ---- the scenario --------------------------------------------------------------------------------------------------
  */
 
+/* Of address space, what the allocator does not know of. */
+static uint64_t unknown_bytes(const struct kit_run *run)
+{
+    return kit_pages_address_space_of_others() - run->allocator->held_bytes(run->allocator->context);
+}
+
 static void begin(struct kit_run *run)
 {
     struct kit_allocator *shared = kit_pages_map(sizeof *shared);
@@ -142,6 +192,7 @@ static void begin(struct kit_run *run)
         kit_violation(NULL, NULL, "refused", "no shared arena, errno %d", errno);
     *shared = kit_heapster_arena(arena);
     run->local = shared;
+    unknown_before = unknown_bytes(run);
 }
 
 static void end(struct kit_run *run)
@@ -150,6 +201,9 @@ static void end(struct kit_run *run)
 
     heapster_arena_destroy(shared->context);
     kit_pages_unmap(shared, sizeof *shared);
+    if (!HS_HAS_SHADOW && unknown_bytes(run) > unknown_before + LOST_BYTES)
+        kit_violation(NULL, NULL, "lost mapping", "%llu bytes are mapped that went with no arena",
+                      (unsigned long long)(unknown_bytes(run) - unknown_before));
 }
 
 static void work(struct kit_thread *thread)
@@ -162,7 +216,7 @@ static void work(struct kit_thread *thread)
     while (kit_step(thread)) {
         if (kit_rng_below(&thread->rng, PRIVATE_EVERY) == 0)
             use_private_arena(thread, private_blocks);
-        else if (kit_rng_below(&thread->rng, PRIVATE_EVERY) == 0)
+        else if (kit_rng_below(&thread->rng, SWITCH_EVERY) == 0)
             (void)heapster_arena_set_strategy(shared->context,
                                               (enum heapster_strategy)kit_rng_below(&thread->rng, STRATEGIES));
         else

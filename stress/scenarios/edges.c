@@ -7,6 +7,8 @@
  * oracle.h; such a request gives NULL and ENOMEM (aligned_alloc may say EINVAL, posix_memalign returns what it means
  * and stores nothing); the block of a failed realloc keeps its content. Knobs: EDGE_PERCENT of the operations.
  */
+#include "heapster.h"
+
 #include <errno.h>
 
 #include "mix.h"
@@ -54,6 +56,30 @@ static void call_realloc(struct kit_thread *thread, const struct kit_allocator *
         kit_inspect(thread, block);
 }
 
+static void call_reallocarray(struct kit_thread *thread)
+{
+    struct kit_block *block = thread->blocks[kit_rng_below(&thread->rng, thread->block_count)];
+    size_t bytes = (size_t)2 << kit_rng_below(&thread->rng, 48), count = SIZE_MAX / bytes + 1;
+    void *payload = kit_block_is_live(block) ? kit_block_payload(block) : NULL;
+
+    expect_refused(heapster_reallocarray(payload, count, bytes), "reallocarray", count, bytes);
+    if (payload != NULL)
+        kit_inspect(thread, block);
+}
+
+/* 4 GiB and a little: whoever cuts that to 32 bits serves it from a small block. The memory is not touched. */
+static void ask_for_long(struct kit_rng *rng, const struct kit_allocator *allocator)
+{
+    size_t bytes = ((size_t)4 << 30) + 8 + 8 * (size_t)kit_rng_below(rng, 64);
+    void *payload = kit_rng_percent(rng, 50) ? allocator->calloc(allocator->context, bytes / 8, 8)
+                                             : allocator->malloc(allocator->context, bytes);
+
+    if (payload != NULL && allocator->usable_size(allocator->context, payload) < bytes)
+        kit_violation(NULL, NULL, "edge", "%zu bytes are usable of %zu",
+                      allocator->usable_size(allocator->context, payload), bytes);
+    allocator->free(allocator->context, payload);
+}
+
 static void call_aligned_alloc(struct kit_rng *rng, const struct kit_allocator *allocator)
 {
     size_t alignment = (size_t)16 << kit_rng_below(rng, 20), bytes = absurd_bytes(rng) & ~(alignment - 1);
@@ -82,20 +108,24 @@ static void call_at_the_edge(struct kit_thread *thread)
 {
     const struct kit_allocator *allocator = thread->run->allocator;
     struct kit_rng *rng = &thread->rng;
-    uint64_t chosen = kit_rng_below(rng, 6);
+    uint64_t chosen = kit_rng_below(rng, 40);
     size_t bytes = absurd_bytes(rng);
 
     errno = 0;
     kit_doing(thread, KIT_MALLOC, bytes);
     if (chosen == 0)
+        ask_for_long(rng, allocator);
+    else if (chosen == 1 && allocator->is_heapster)
+        call_reallocarray(thread);
+    else if (chosen % 6 == 0)
         expect_refused(allocator->malloc(allocator->context, bytes), "malloc", bytes, 0);
-    else if (chosen == 1)
+    else if (chosen % 6 == 1)
         call_calloc(rng, allocator);
-    else if (chosen == 2)
+    else if (chosen % 6 == 2)
         call_realloc(thread, allocator);
-    else if (chosen == 3)
+    else if (chosen % 6 == 3)
         call_aligned_alloc(rng, allocator);
-    else if (chosen == 4)
+    else if (chosen % 6 == 4)
         call_posix_memalign(rng, allocator);
     else
         allocator->free(allocator->context, NULL);

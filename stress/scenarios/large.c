@@ -7,15 +7,17 @@
  * old place is still in the region map, an idle mapping handed out dirty, memory touched that the program never
  * touched. Oracle: everything in oracle.h; of blocks touched in part, the part; all a thread's live blocks stay within
  * its share of TOTAL_BYTES, and what the process has in memory within that and SPARE_BYTES. Knobs: the sizes below;
- * TOTAL_BYTES; BLOCKS, the most mappings of a thread.
+ * TOTAL_BYTES; BLOCKS, the most mappings of a thread; TURN, operations of the first thread, in every other one of which
+ * hardly a mapping can be unmapped, so that all of them go through the list of idle ones.
  */
 #include "compiler.h"
+#include "faults.h"
 #include "mix.h"
 #include "oracle.h"
 #include "pages.h"
 #include "violation.h"
 
-enum { BLOCKS = 24, LITTLE_BYTES = 3 * 4096 };
+enum { BLOCKS = 24, TURN = 50, REFUSED_PER_MILLE = 900, LITTLE_BYTES = 3 * 4096 };
 
 #define MIB ((size_t)1 << 20)
 #define TOTAL_BYTES (256 * MIB)
@@ -88,6 +90,21 @@ static void resize(struct kit_thread *thread, struct kit_block *block)
         kit_resize(thread, block, wanted);
 }
 
+/* The first thread has the kernel refuse nearly every unmapping for a while, and none for as long. */
+static void refuse_in_turns(const struct kit_thread *thread)
+{
+    static const struct kit_fault_plan plan = {
+        .kinds = 1U << HS_OS_MUNMAP, .per_mille = REFUSED_PER_MILLE, .first = 1, .seed = 1};
+    uint64_t ops = kit_get(thread->ops);
+
+    if (thread->index != 0 || !thread->run->allocator->is_heapster || ops % TURN != 0)
+        return;
+    if (ops / TURN % 2 == 1)
+        kit_faults_arm_all(&plan);
+    else
+        (void)kit_faults_disarm_all();
+}
+
 static void work(struct kit_thread *thread)
 {
     while (kit_step(thread)) {
@@ -101,7 +118,14 @@ static void work(struct kit_thread *thread)
             kit_inspect(thread, block);
         else
             kit_mix_release(thread, block);
+        refuse_in_turns(thread);
     }
+}
+
+static void begin(struct kit_run *run)
+{
+    if (run->allocator->is_heapster)
+        kit_faults_install();
 }
 
 /* After every block was freed. No standard says how much memory others may keep. */
@@ -109,7 +133,10 @@ static void end(struct kit_run *run)
 {
     uint64_t peak_bytes = run->result->peak_resident_bytes;
 
-    if (run->allocator->is_heapster && peak_bytes > TOTAL_BYTES + SPARE_BYTES)
+    if (!run->allocator->is_heapster)
+        return;
+    kit_faults_remove();
+    if (peak_bytes > TOTAL_BYTES + SPARE_BYTES)
         kit_violation(NULL, NULL, "memory", "%llu MiB resident at the peak, expected %zu at most",
                       (unsigned long long)(peak_bytes / MIB), (TOTAL_BYTES + SPARE_BYTES) / MIB);
 }
@@ -118,6 +145,7 @@ const struct kit_scenario stress_large = {
     .name = "large",
     .summary = "mappings that come, grow, shrink, move and go, often touched in part",
     .blocks_of_thread = BLOCKS,
+    .begin = begin,
     .work = work,
     .end = end,
 };

@@ -17,6 +17,8 @@
  * the first thread between two changes; SPARE_BYTES, left below a limit; FORK_EVERY, operations of a thread;
  * CHILD_STEPS, of a child.
  */
+#include "heapster.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -26,7 +28,7 @@
 #include "pages.h"
 #include "violation.h"
 
-enum { BLOCKS = 64, WAVE = 300, FORK_EVERY = 3000, CHILD_STEPS = 200 };
+enum { BLOCKS = 64, WAVE = 300, FORK_EVERY = 3000, CHILD_STEPS = 200, HEADROOM_BYTES = 64 };
 
 #define MIB ((size_t)1 << 20)
 #define SPARE_BYTES (8 * MIB)
@@ -159,6 +161,23 @@ static void step(struct kit_thread *thread, bool upward)
     }
 }
 
+/* In a child, where nobody else is: the largest free block is to be had, whichever arena it is in. */
+static void expect_largest_free(struct kit_thread *thread)
+{
+    const struct kit_allocator *allocator = thread->run->allocator;
+    struct heapster_stats stats;
+
+    if (!allocator->is_heapster)
+        return;
+    heapster_stats(&stats);
+    if (stats.largest_free < TOUCHED_BYTES)
+        return;
+    thread->untouched_from = TOUCHED_BYTES;
+    kit_allocate(thread, thread->blocks[0], allocator, KIT_MALLOC, 0, stats.largest_free - HEADROOM_BYTES);
+    thread->untouched_from = 0;
+    kit_release(thread, thread->blocks[0], KIT_FREE);
+}
+
 /* In a child. The limit cannot be raised again there. */
 static void live_without_growth(struct kit_thread *thread)
 {
@@ -171,6 +190,7 @@ static void live_without_growth(struct kit_thread *thread)
         kit_violation(NULL, NULL, "setup", "there is memory beyond the limit");
     kit_forked_check(thread);
     kit_forked_work(thread, &mix, &local->allocator, CHILD_STEPS);
+    expect_largest_free(thread);
     kit_forked_check(thread);
 }
 

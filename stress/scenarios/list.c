@@ -3,17 +3,41 @@
 #include <stddef.h>
 #include <string.h>
 
-extern const struct kit_scenario stress_churn, stress_handoff, stress_neighbours, stress_realloc, stress_strategies,
-    stress_arenas, stress_larson, stress_rings, stress_fan, stress_threads, stress_aligned, stress_zeroed, stress_large,
-    stress_cheese, stress_observers, stress_trimming, stress_forks, stress_signals, stress_breaks, stress_oom,
-    stress_limits, stress_maps, stress_libraries, stress_life, stress_edges;
+extern const struct kit_scenario stress_churn, stress_handoff, stress_neighbours, stress_pairs, stress_crowd,
+    stress_realloc, stress_strategies, stress_arenas, stress_larson, stress_rings, stress_fan, stress_threads,
+    stress_aligned, stress_zeroed, stress_large, stress_edges, stress_cheese, stress_observers, stress_trimming,
+    stress_forks, stress_slow, stress_signals, stress_libraries, stress_life, stress_oom, stress_limits, stress_maps,
+    stress_breaks;
 
 const struct kit_scenario *const stress_scenarios[] = {
-    &stress_churn,  &stress_handoff,   &stress_neighbours, &stress_realloc,  &stress_strategies, &stress_arenas,
-    &stress_larson, &stress_rings,     &stress_fan,        &stress_threads,  &stress_aligned,    &stress_zeroed,
-    &stress_large,  &stress_cheese,    &stress_observers,  &stress_trimming, &stress_forks,      &stress_signals,
-    &stress_edges,  &stress_libraries, &stress_life,       &stress_oom,      &stress_limits,     &stress_maps,
-    &stress_breaks, /* last: see there */
+    &stress_churn,
+    &stress_handoff,
+    &stress_neighbours,
+    &stress_pairs,
+    &stress_crowd,
+    &stress_realloc,
+    &stress_strategies,
+    &stress_arenas,
+    &stress_larson,
+    &stress_rings,
+    &stress_fan,
+    &stress_threads,
+    &stress_aligned,
+    &stress_zeroed,
+    &stress_large,
+    &stress_edges,
+    &stress_cheese,
+    &stress_observers,
+    &stress_trimming,
+    &stress_forks,
+    &stress_slow,
+    &stress_signals,
+    &stress_libraries,
+    &stress_life,
+    &stress_oom,
+    &stress_limits,
+    &stress_maps,
+    &stress_breaks,
     NULL,
 };
 

@@ -5,11 +5,17 @@
  * Goal: memory goes back to the OS at any moment: the top of the break, whole regions, pages inside free blocks.
  * Class of bug: pages given back that are in use, or whose tags and links are; a region unmapped under a block that was
  * just taken from it; a free block taken for purged that is dirty.
- * Oracle: everything in oracle.h, above all content, and zeroed calloc.
- * Knobs: DECAY_MS; TRIM_EVERY, operations of a thread between two calls of trim; WAVE, operations up or down.
+ * Oracle: everything in oracle.h, above all content, and zeroed calloc. After the threads: once trimmed, free blocks
+ * have no pages left but those with links and footers. Knobs: by an odd seed all memory is mapped, and whole regions go
+ * back, none of the break; DECAY_MS; TRIM_EVERY, operations of a thread between two calls of trim; WAVE, operations up
+ * or down.
  */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "mix.h"
 #include "oracle.h"
+#include "violation.h"
 
 enum { DECAY_MS = 1, TRIM_EVERY = 500, WAVE = 600 };
 
@@ -25,12 +31,65 @@ static uint64_t decay_ms_before;
 
 static void begin(struct kit_run *run)
 {
-    if (run->allocator->is_heapster)
-        decay_ms_before = kit_heapster_set_decay_ms(DECAY_MS);
+    if (!run->allocator->is_heapster)
+        return;
+    decay_ms_before = kit_heapster_set_decay_ms(DECAY_MS);
+    if (run->config->seed % 2 == 1)
+        kit_heapster_use_break(false);
+}
+
+/* ---- after the threads --------------------------------------------------------------------------------------------
+ */
+
+struct untrimmed {
+    size_t page_bytes, pages;
+};
+
+/* Pages of a free block that are still there, but for the one with its links and the one with its footer. */
+static void count_pages(const struct kit_walked *block, void *argument)
+{
+    struct untrimmed *untrimmed = argument;
+    size_t page = untrimmed->page_bytes;
+    uintptr_t first = (block->payload + page - 1) / page * page + page;
+    uintptr_t last = (block->payload + block->usable_bytes) / page * page - page;
+    unsigned char is_resident[256];
+
+    if (block->state != KIT_BLOCK_FREE || block->usable_bytes < 4 * page)
+        return;
+    for (; first < last; first += page * sizeof is_resident) {
+        size_t pages = (last - first) / page < sizeof is_resident ? (last - first) / page : sizeof is_resident;
+
+        if (mincore((void *)first, pages * page, is_resident) != 0)
+            kit_violation(NULL, NULL, "setup", "residence is not to be asked for");
+        for (size_t i = 0; i < pages; i++)
+            untrimmed->pages += is_resident[i] & 1;
+    }
+}
+
+/* By main in the place of the first thread: every second block is freed, merged with what was free or purged before. */
+static void expect_trimmed(struct kit_run *run)
+{
+    const struct kit_allocator *allocator = run->allocator;
+    struct untrimmed untrimmed = {(size_t)sysconf(_SC_PAGESIZE), 0};
+    struct kit_thread *thread = &run->threads[0];
+
+    for (unsigned i = 0; i < thread->block_count; i++)
+        kit_allocate(thread, thread->blocks[i], allocator, KIT_MALLOC, 0,
+                     1 + (size_t)kit_rng_below(&thread->rng, (size_t)120 << 10));
+    for (unsigned turn = 0; turn < 4; turn++) {
+        for (unsigned i = turn; i < thread->block_count; i += 4)
+            kit_release(thread, thread->blocks[i], KIT_FREE);
+        kit_trim(thread, 0);
+        allocator->walk(allocator->context, count_pages, &untrimmed);
+        if (untrimmed.pages != 0)
+            kit_violation(NULL, NULL, "untrimmed", "%zu pages of free blocks are still there", untrimmed.pages);
+    }
 }
 
 static void end(struct kit_run *run)
 {
+    if (run->allocator->is_heapster)
+        expect_trimmed(run);
     if (run->allocator->is_heapster)
         (void)kit_heapster_set_decay_ms(decay_ms_before);
 }
