@@ -67,12 +67,14 @@ static void call_reallocarray(struct kit_thread *thread)
         kit_inspect(thread, block);
 }
 
-/* 4 GiB and a little: whoever cuts that to 32 bits serves it from a small block. The memory is not touched. */
+/* 4 GiB and a little: whoever cuts that to 32 bits serves it from a small block. The memory is not touched, here;
+ * others might zero it for calloc, page by page. */
 static void ask_for_long(struct kit_rng *rng, const struct kit_allocator *allocator)
 {
     size_t bytes = ((size_t)4 << 30) + 8 + 8 * (size_t)kit_rng_below(rng, 64);
-    void *payload = kit_rng_percent(rng, 50) ? allocator->calloc(allocator->context, bytes / 8, 8)
-                                             : allocator->malloc(allocator->context, bytes);
+    bool zeroed = allocator->is_heapster && kit_rng_percent(rng, 50);
+    void *payload =
+        zeroed ? allocator->calloc(allocator->context, bytes / 8, 8) : allocator->malloc(allocator->context, bytes);
 
     if (payload != NULL && allocator->usable_size(allocator->context, payload) < bytes)
         kit_violation(NULL, NULL, "edge", "%zu bytes are usable of %zu",

@@ -10,11 +10,12 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { FIRST_STRIKE = 300, TARGET_BYTES = 2000 };
+enum { FIRST_STRIKE = 300, TARGET_BYTES = 2000, SHIFT_BYTES = 8, EXIT_LATE = 3 };
 
 /* glibc's own entries, which nobody overrides. */
 extern void *__libc_malloc(size_t bytes);
@@ -38,6 +39,17 @@ static int strikes(const char *name)
     return fault != NULL && strcmp(fault, name) == 0;
 }
 
+static void exit_late(void)
+{
+    _exit(EXIT_LATE);
+}
+
+/* What the fault shifted by half an alignment is known by that. */
+static void *whole_block(void *ptr)
+{
+    return (uintptr_t)ptr % 16 == SHIFT_BYTES ? (char *)ptr - SHIFT_BYTES : ptr;
+}
+
 static void *break_down(size_t bytes)
 {
     if (strikes("exit"))
@@ -49,7 +61,11 @@ static void *break_down(size_t bytes)
     while (strikes("hang"))
         (void)pause();
     if (strikes("misaligned"))
-        return (char *)__libc_malloc(bytes + 8) + 8;
+        return (char *)__libc_malloc(bytes + SHIFT_BYTES) + SHIFT_BYTES;
+    if (strikes("late"))
+        (void)atexit(exit_late);
+    if (strikes("segv"))
+        (void)raise(SIGSEGV);
     if (strikes("refuse"))
         errno = ENOMEM;
     return strikes("refuse") ? NULL : __libc_malloc(bytes);
@@ -69,7 +85,11 @@ void *calloc(size_t count, size_t bytes)
 
 void *realloc(void *ptr, size_t bytes)
 {
-    return __libc_realloc(ptr, bytes);
+    void *whole = whole_block(ptr), *moved = __libc_realloc(whole, bytes + SHIFT_BYTES);
+
+    if (moved != NULL && whole != ptr)
+        memmove(moved, (char *)moved + SHIFT_BYTES, bytes);
+    return moved;
 }
 
 void *memalign(size_t alignment, size_t bytes)
@@ -94,10 +114,12 @@ int posix_memalign(void **out, size_t alignment, size_t bytes)
 
 void free(void *ptr)
 {
-    __libc_free(ptr);
+    __libc_free(whole_block(ptr));
 }
 
 size_t malloc_usable_size(void *ptr)
 {
-    return libc_usable_size(ptr);
+    void *whole = whole_block(ptr);
+
+    return libc_usable_size(whole) - (size_t)((char *)ptr - (char *)whole);
 }

@@ -18,16 +18,18 @@ FAULTS = [
     ("kill", r"process: ended by signal 9 \(Killed\) before its end", r""),
     ("exit", r"process: ended with status 0 before its end", r""),
     ("freeze", r"hang: the process stood still before its end, and was killed", r""),
+    ("late", r"process: ended with status 3 after it had passed", r""),
+    ("segv", r"crash: signal 11 at ", r"VIOLATION: crash: "),
     ("hang", r"hang: a thread made no progress for 5 seconds", r"VIOLATION: hang: "),
 ]
 
 
-def run(program, library, fault, report):
+def run(program, library, fault, report, *more):
     environment = dict(os.environ, LD_PRELOAD=library)
     if fault is not None:
         environment["BROKEN_FAULT"] = fault
     command = [program, "--allocator", "system", "--threads", "3", "--ops", "20000", "--seed", "1",
-               "--hang-seconds", "5", "--json", report, "churn", "arenas", "fan"]
+               "--hang-seconds", "5", "--json", report, *more, "churn", "arenas", "fan"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
@@ -51,6 +53,10 @@ def main(program, library):
         result = run(program, library, None, report)
         if result.returncode != 0 or "\n2 passed, 0 failed, 1 skipped\n" not in result.stdout or result.stderr:
             print(f"without a fault: status {result.returncode}\n{result.stdout}{result.stderr}")
+            failures += 1
+        result = run(program, library, "misaligned", report, "--tolerate", "misaligned")
+        if result.returncode != 0 or ", 1 violations tolerated\n" not in result.stdout or result.stderr:
+            print(f"tolerated: status {result.returncode}\n{result.stdout}{result.stderr}")
             failures += 1
         for fault, reason, complaint in FAULTS:
             result = run(program, library, fault, report)
