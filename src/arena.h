@@ -117,8 +117,9 @@ enum hs_trimmed hs_arena_trim(struct hs_arena *arena, size_t keep_bytes);
  * is due. */
 void hs_arena_decay(struct hs_arena *arena, uint64_t now_ms);
 
-/* Returns all memory of a first-class arena to where it came from. Nobody else uses it any more. */
-void hs_arena_return_regions(struct hs_arena *arena);
+/* Returns all memory of a first-class arena, which nobody else uses any more, to where it came from. The result is a
+ * list of the mappings that the kernel would not take; NULL as a rule. */
+struct hs_region *hs_arena_return_regions(struct hs_arena *arena);
 
 /* All locks of the arena: while they are held every invariant but the ones at rest holds. */
 void hs_arena_lock_all(struct hs_arena *arena);

@@ -251,8 +251,10 @@ static void kill_tags(struct hs_region *region)
     }
 }
 
-void hs_arena_return_regions(struct hs_arena *arena)
+struct hs_region *hs_arena_return_regions(struct hs_arena *arena)
 {
+    struct hs_region *refused = NULL;
+
     hs_mutex_lock(&arena->lock);
     while (arena->regions != NULL) {
         struct hs_region *region = arena->regions;
@@ -261,9 +263,11 @@ void hs_arena_return_regions(struct hs_arena *arena)
         if (hs_region_is_overlay(region))
             kill_tags(region);
         hs_arena_detach_region_locked(arena, region);
-        if (region->kind != HS_REGION_BUFFER && !hs_arena_unmap_region(arena, region->base, bytes, region->kind))
-            (void)hs_os_purge(region->base, bytes);
-        hs_region_give(region);
+        if (region->kind == HS_REGION_BUFFER || hs_arena_unmap_region(arena, region->base, bytes, region->kind))
+            hs_region_give(region);
+        else
+            hs_region_link(&refused, region);
     }
     hs_mutex_unlock(&arena->lock);
+    return refused;
 }

@@ -230,6 +230,8 @@ struct hs_arena *hs_heap_add_arena(enum hs_region_kind source, uint8_t strategy,
 
 void hs_heap_remove_arena(struct hs_arena *arena)
 {
+    struct hs_region *refused;
+
     hs_mutex_lock(&heap.lock);
     if (arena->next != NULL)
         arena->next->previous = arena->previous;
@@ -239,8 +241,14 @@ void hs_heap_remove_arena(struct hs_arena *arena)
         heap.first_class = arena->next;
     hs_mutex_unlock(&heap.lock);
     if (arena->large != NULL)
-        hs_large_release_all(arena->large);
-    hs_arena_return_regions(arena);
+        hs_large_release_all(arena->large, &hs_heap_large);
+    refused = hs_arena_return_regions(arena);
+    while (refused != NULL) {
+        struct hs_region *region = refused;
+
+        hs_region_unlink(&refused, region);
+        hs_large_keep_idle(&hs_heap_large, region);
+    }
     hs_pool_give(&arenas, (struct first_class_arena *)arena);
 }
 

@@ -82,21 +82,28 @@ static struct hs_region *map_region(size_t mapping_bytes, size_t alignment)
     return region;
 }
 
-/* The mapping itself, which is in no list and in no map any more. */
-static void give_mapping_back(struct hs_large_set *set, struct hs_region *region)
+static void link_idle(struct hs_large_set *set, struct hs_region *region)
 {
-    char *base = region->base;
-    size_t bytes = bytes_of(region);
-
-    if (hs_os_unmap(base, bytes)) {
-        hs_region_give(region);
-        return;
-    }
-    if (!hs_os_purge(base, bytes))
-        memset(base, 0, bytes);
     hs_mutex_lock(&set->lock);
     hs_region_link(&set->idle, region);
     hs_mutex_unlock(&set->lock);
+}
+
+void hs_large_keep_idle(struct hs_large_set *set, struct hs_region *region)
+{
+    region->kind = HS_REGION_LARGE;
+    if (!hs_os_purge(region->base, bytes_of(region)))
+        memset(region->base, 0, bytes_of(region));
+    link_idle(set, region);
+}
+
+/* The mapping itself, which is in no list and in no map any more. */
+static void give_mapping_back(struct hs_large_set *set, struct hs_region *region)
+{
+    if (hs_os_unmap(region->base, bytes_of(region)))
+        hs_region_give(region);
+    else
+        hs_large_keep_idle(set, region);
 }
 
 void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment)
@@ -197,17 +204,16 @@ void *hs_large_resize(struct hs_region *region, size_t bytes)
     return resized || mapping_bytes < old_bytes ? hs_large_payload(region) : NULL;
 }
 
-void hs_large_release_all(struct hs_large_set *set)
+void hs_large_release_all(struct hs_large_set *set, struct hs_large_set *heir)
 {
     while (set->head != NULL)
         (void)hs_large_release(set->head, hs_large_payload(set->head));
-    /* What the kernel still refuses is address space without pages, lost with the set. */
     (void)hs_large_trim(set);
     while (set->idle != NULL) {
         struct hs_region *region = set->idle;
 
         hs_region_unlink(&set->idle, region);
-        hs_region_give(region);
+        link_idle(heir, region);
     }
 }
 

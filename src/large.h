@@ -18,7 +18,8 @@
  *   L4  Mappings are whole pages, begin on one, and are at least a granule long (R4 in region.h).
  *
  * Idle mappings. The kernel may refuse to unmap (vm.max_map_count): such a mapping is emptied and kept in the set's
- * idle list, for a request that it is large enough for; trimming asks the kernel again.
+ * idle list, for a request that it is large enough for; trimming asks the kernel again. What a first-class arena leaves
+ * behind so, of its set and of its regions, becomes idle in the heap's set: no mapping is ever lost.
  *
  * Fields of hs_large_set, and next, previous of its descriptors: written and read under the set's lock.
  * Locks: the set's own (rank LARGE). A mapping that moves is moved under it, so that the walker never follows a
@@ -56,8 +57,11 @@ void *hs_large_resize(struct hs_region *region, size_t bytes);
 /* Asks the OS once more to take back what is idle. True if it took anything. */
 bool hs_large_trim(struct hs_large_set *set);
 
-/* Releases every block of the set and what is idle in it. Nobody else uses it. */
-void hs_large_release_all(struct hs_large_set *set);
+/* Takes over a mapping that the kernel will not unmap: it is in no list and in no map, and is emptied here. */
+void hs_large_keep_idle(struct hs_large_set *set, struct hs_region *region);
+
+/* Releases every block of the set, which nobody else uses. What the kernel refuses becomes idle in `heir`. */
+void hs_large_release_all(struct hs_large_set *set, struct hs_large_set *heir);
 
 static inline void *hs_large_payload(const struct hs_region *region)
 {

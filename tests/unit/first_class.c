@@ -379,6 +379,43 @@ static void assert_refused(const struct heapster_arena_config *config, int expec
     assert_int_equal(errno, expected_errno);
 }
 
+/* The kernel refuses to unmap, and to take the pages: nothing of it is lost, and it goes back when the kernel will. */
+static void destroy_without_unmapping(void *context)
+{
+    size_t before, with;
+
+    (void)context;
+    heapster_free(heapster_malloc(100));
+    before = process_bytes(ADDRESS_SPACE_BYTES);
+    for (unsigned i = 0; i < 8; i++) {
+        heapster_arena *arena = heapster_arena_create(NULL);
+        unsigned char *small = heapster_arena_malloc(arena, 100000), *large = heapster_arena_malloc(arena, 4000000);
+
+        REQUIRE(small != NULL && large != NULL);
+        memset(small, 0xAB, 100000);
+        memset(large, 0xCD, 4000000);
+        fail_os_calls(1U << HS_OS_MUNMAP | 1U << HS_OS_MADVISE);
+        heapster_arena_destroy(arena);
+        fail_os_calls(0);
+    }
+    with = process_bytes(ADDRESS_SPACE_BYTES);
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned char *block = heapster_calloc(1, 4000000);
+
+        REQUIRE(block != NULL && is_zero(block, 4000000));
+    }
+    REQUIRE(process_bytes(ADDRESS_SPACE_BYTES) == with);
+    (void)heapster_trim(0);
+    REQUIRE(process_bytes(ADDRESS_SPACE_BYTES) < before + (size_t)8 * 4100000);
+    REQUIRE(complaints_of(HEAPSTER_CHECK_AT_REST).count == 0);
+}
+
+static void destroy_loses_no_mapping(void **state)
+{
+    (void)state;
+    run_child_quietly(destroy_without_unmapping, NULL);
+}
+
 static void bad_configurations_are_refused(void **state)
 {
     static const struct heapster_os_hooks no_map = {NULL, unmap_hook, NULL}, no_unmap = {map_hook, NULL, NULL};
@@ -421,6 +458,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(block_around_an_arena_is_a_block),
         cmocka_unit_test(block_around_a_living_arena_may_be_freed),
         cmocka_unit_test(destroy_frees_everything),
+        cmocka_unit_test(destroy_loses_no_mapping),
         cmocka_unit_test(bad_configurations_are_refused),
     };
 
