@@ -114,6 +114,7 @@ static void make_full(struct kit_result *result)
                                   .ops = UINT64_MAX,
                                   .seconds = 1e300 * 1e300,
                                   .checks = UINT64_MAX,
+                                  .tolerated = UINT64_MAX,
                                   .peak_resident_bytes = UINT64_MAX};
     add_samples(result, KIT_SAMPLES_MAX, false);
     for (unsigned i = 0; i < KIT_LATENCY_BUCKETS; i++)
