@@ -39,7 +39,7 @@ static void last_by_chance(void)
         slow_chance.state = (uintptr_t)&slow_chance;
     if (kit_rng_below(&slow_chance, KIT_FAULT_ALWAYS) >= per_mille)
         return;
-    pause.tv_nsec >>= kit_rng_below(&slow_chance, 6);
+    pause.tv_nsec >>= (unsigned)kit_rng_below(&slow_chance, 6);
     (void)atomic_fetch_add_explicit(&slow.calls, 1, memory_order_relaxed);
     (void)nanosleep(&pause, NULL);
     (void)atomic_fetch_sub_explicit(&slow.calls, 1, memory_order_relaxed);

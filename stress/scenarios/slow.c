@@ -23,7 +23,14 @@
 #include "pages.h"
 #include "violation.h"
 
-enum { SLOW_PER_MILLE = 50, SLOW_US = 1000, TUNE_EVERY = 300, FORK_EVERY = 30, CHILD_STEPS = 50 };
+enum {
+    SLOW_PER_MILLE = 50,
+    SLOW_US = 1000,
+    TUNE_EVERY = 300,
+    FORK_EVERY = 30,
+    FORK_EVERY_OTHERWISE = 300,
+    CHILD_STEPS = 50
+};
 
 /* More than all threads ever have in it: a quarter of the small ones of up to 64 blocks. */
 #define BUFFER_BYTES_OF_THREAD ((size_t)1 << 20)
@@ -85,7 +92,7 @@ static void work(struct kit_thread *thread)
             kit_trim(thread, 0);
         else if (kit_rng_below(&thread->rng, TUNE_EVERY) == 0)
             heapster_set_mmap_threshold(kit_rng_percent(&thread->rng, 50) ? LOW_THRESHOLD : HIGH_THRESHOLD);
-        else if (kit_rng_below(&thread->rng, FORK_EVERY * (kit_faults_are_slow_now() ? 1 : 10)) == 0)
+        else if (kit_rng_below(&thread->rng, kit_faults_are_slow_now() ? FORK_EVERY : FORK_EVERY_OTHERWISE) == 0)
             kit_forked_run(thread, live_in_child);
     }
 }
