@@ -404,7 +404,7 @@ static void destroy_without_unmapping(void *context)
 
         REQUIRE(block != NULL && is_zero(block, 4000000));
     }
-    REQUIRE(process_bytes(ADDRESS_SPACE_BYTES) == with);
+    REQUIRE(process_bytes(ADDRESS_SPACE_BYTES) <= with); /* less, where something decayed meanwhile */
     (void)heapster_trim(0);
     REQUIRE(process_bytes(ADDRESS_SPACE_BYTES) < before + (size_t)8 * 4100000);
     REQUIRE(complaints_of(HEAPSTER_CHECK_AT_REST).count == 0);
