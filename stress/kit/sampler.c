@@ -26,6 +26,11 @@ uint64_t kit_sampler_live_bytes(const struct kit_run *run)
     return bytes > 0 ? (uint64_t)bytes : 0;
 }
 
+size_t kit_sampler_unknown_bytes(const struct kit_run *run)
+{
+    return kit_pages_address_space_of_others() - (size_t)run->allocator->held_bytes(run->allocator->context);
+}
+
 double kit_sampler_fragmentation(const struct kit_run *run)
 {
     uint64_t held = kit_get(run->seen_held_bytes), live = kit_get(run->seen_live_bytes);

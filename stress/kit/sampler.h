@@ -16,6 +16,9 @@ void kit_sampler_look(struct kit_run *run);
 uint64_t kit_sampler_ops(const struct kit_run *run);
 uint64_t kit_sampler_live_bytes(const struct kit_run *run);
 
+/* Of the address space of the process, what neither the kit nor the allocator, which must have held_bytes, knows of. */
+size_t kit_sampler_unknown_bytes(const struct kit_run *run);
+
 /* Of the memory that the allocator held of the OS when last looked at, the share that was in no block; below 0 where
  * it is not known. */
 double kit_sampler_fragmentation(const struct kit_run *run);

@@ -19,6 +19,7 @@
 #include "mix.h"
 #include "oracle.h"
 #include "pages.h"
+#include "sampler.h"
 #include "violation.h"
 
 enum {
@@ -177,12 +178,6 @@ static void use_private_arena(struct kit_thread *thread, struct kit_block **bloc
 /* ---- the scenario --------------------------------------------------------------------------------------------------
  */
 
-/* Of address space, what the allocator does not know of. */
-static uint64_t unknown_bytes(const struct kit_run *run)
-{
-    return kit_pages_address_space_of_others() - run->allocator->held_bytes(run->allocator->context);
-}
-
 static void begin(struct kit_run *run)
 {
     struct kit_allocator *shared = kit_pages_map(sizeof *shared);
@@ -192,7 +187,7 @@ static void begin(struct kit_run *run)
         kit_violation(NULL, NULL, "refused", "no shared arena, errno %d", errno);
     *shared = kit_heapster_arena(arena);
     run->local = shared;
-    unknown_before = unknown_bytes(run);
+    unknown_before = kit_sampler_unknown_bytes(run);
 }
 
 static void end(struct kit_run *run)
@@ -201,9 +196,9 @@ static void end(struct kit_run *run)
 
     heapster_arena_destroy(shared->context);
     kit_pages_unmap(shared, sizeof *shared);
-    if (!HS_HAS_SHADOW && unknown_bytes(run) > unknown_before + LOST_BYTES)
+    if (!HS_HAS_SHADOW && kit_sampler_unknown_bytes(run) > unknown_before + LOST_BYTES)
         kit_violation(NULL, NULL, "lost mapping", "%llu bytes are mapped that went with no arena",
-                      (unsigned long long)(unknown_bytes(run) - unknown_before));
+                      (unsigned long long)(kit_sampler_unknown_bytes(run) - unknown_before));
 }
 
 static void work(struct kit_thread *thread)

@@ -22,6 +22,7 @@
 #include "mix.h"
 #include "oracle.h"
 #include "pages.h"
+#include "sampler.h"
 #include "violation.h"
 
 enum { BLOCKS = 48, PHASE = 400, PINCH_EVERY = 8, LEFT = 40, COUNT_MOST = 1000000 };
@@ -161,14 +162,6 @@ static void work(struct kit_thread *thread)
 /* ---- before and after ----------------------------------------------------------------------------------------------
  */
 
-/* What the process has mapped and the allocator does not know of. */
-static size_t unknown_bytes(const struct kit_run *run)
-{
-    const struct kit_allocator *allocator = run->allocator;
-
-    return kit_pages_address_space_of_others() - (size_t)allocator->held_bytes(allocator->context);
-}
-
 static void begin(struct kit_run *run)
 {
     struct local *local = kit_pages_map(sizeof *local);
@@ -178,7 +171,7 @@ static void begin(struct kit_run *run)
     run->local = local;
     kit_pages_reserve(RESERVE_BYTES);
     if (run->allocator->is_heapster)
-        local->unknown_bytes = unknown_bytes(run);
+        local->unknown_bytes = kit_sampler_unknown_bytes(run);
     make_filler(local);
 }
 
@@ -204,7 +197,7 @@ static void expect_nothing_lost(const struct kit_run *run)
         return;
     for (unsigned i = 0; i < run->config->threads; i++)
         allowed_bytes += (size_t)kit_get(run->threads[i].ops) * LOST_BYTES_OF_OPERATION;
-    now = unknown_bytes(run);
+    now = kit_sampler_unknown_bytes(run);
     if (now > allowed_bytes)
         kit_violation(NULL, NULL, "lost mapping", "%zu MiB more than before are mapped and not the allocator's",
                       (now - local->unknown_bytes) / MIB);

@@ -26,6 +26,7 @@
 #include "mix.h"
 #include "oracle.h"
 #include "pages.h"
+#include "sampler.h"
 #include "violation.h"
 
 enum manner { ONE_CALL, ALL_THAT_FOLLOW, BY_CHANCE, MANNERS };
@@ -265,20 +266,14 @@ static void begin(struct kit_run *run)
     kit_faults_install();
 }
 
-/* What the process has mapped and the allocator does not know of: code, stacks, its tables, and what it has lost. */
-static size_t unknown_bytes(const struct kit_run *run)
-{
-    return kit_pages_address_space_of_others() - (size_t)run->allocator->held_bytes(run->allocator->context);
-}
-
 /* How much the unknown grew by a round of main's, in the place of the first thread. */
 static size_t growth_by_round(struct kit_run *run, const struct sweep *sweep, struct kit_fault_count *count)
 {
-    size_t before = unknown_bytes(run), now;
+    size_t before = kit_sampler_unknown_bytes(run), now;
 
     (void)alarm(run->config->hang_seconds); /* the watchdog's clock, which knows only all of main's steps together */
     *count = play_round(&run->threads[0], sweep);
-    now = unknown_bytes(run);
+    now = kit_sampler_unknown_bytes(run);
     /* An end of a mapping that the kernel would not cut off may be lost, and is shorter than this. */
     before += (size_t)count->failed[HS_OS_MUNMAP] * HS_GRANULE_BYTES;
     return now > before ? now - before : 0;
