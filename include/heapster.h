@@ -101,10 +101,10 @@ HEAPSTER_API bool heapster_trim(size_t keep_bytes);
 /* ---- looking at the heap ----------------------------------------------------------------------------------- */
 
 struct heapster_stats {
-    uint64_t allocations;   /* blocks handed out since the start */
-    uint64_t frees;         /* blocks given back since the start */
-    uint64_t used_bytes;    /* in live blocks, their tags included */
-    uint64_t used_blocks;   /* allocations - frees */
+    uint64_t allocations;   /* blocks that arenas handed out since the start, to programs and to threads' caches */
+    uint64_t frees;         /* and those that came back: what goes in and out of a cache counts once */
+    uint64_t used_bytes;    /* in live blocks of the program, their tags included */
+    uint64_t used_blocks;   /* how many those are */
     uint64_t free_bytes;    /* in free blocks of all arenas */
     uint64_t free_blocks;   /* how many those are */
     uint64_t largest_free;  /* bytes of the largest of them */
@@ -127,6 +127,8 @@ struct heapster_stats {
      * arena end with it, so that these two may go back. */
     uint64_t lock_acquisitions;
     uint64_t lock_contentions;
+    uint64_t cached_blocks; /* what threads' caches hold: neither used nor free */
+    uint64_t cached_bytes;
 };
 
 /* A sum over all arenas, each read under its locks; exact when no other thread allocates. */

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "diagnose.h"
-#include "heap.h"
+#include "fastpath.h"
 #include "heapster.h"
 #include "options.h"
 #include "os.h"
@@ -23,12 +23,36 @@ static bool fills(void)
     return HS_UNLIKELY(hs_load_relaxed(&hs_options.fill)); /* relaxed: a debugging aid, set at the start */
 }
 
+/* From the thread's cache, or NULL. */
+static void *take_cached(size_t bytes)
+{
+    /* Relaxed: an option. */
+    if (bytes > HS_CLASS_PAYLOAD_BYTES_MOST || bytes >= hs_load_relaxed(&hs_options.mmap_threshold) ||
+        !hs_cache_is_there())
+        return NULL;
+    return hs_cache_allocate(bytes);
+}
+
+/* From a cache, or from the arenas; what caches hold is given back before there is no memory. */
+static void *take(struct hs_arena *arena, size_t bytes, size_t alignment, bool *zeroed)
+{
+    void *payload = arena == NULL && alignment == HS_ALIGNMENT ? take_cached(bytes) : NULL;
+
+    *zeroed = false;
+    if (payload != NULL)
+        return payload;
+    payload = hs_heap_allocate(arena, bytes, alignment, zeroed);
+    if (payload == NULL && arena == NULL && (hs_cache_empty() | hs_cache_empty_arenas()))
+        payload = hs_heap_allocate(arena, bytes, alignment, zeroed);
+    hs_end_slow_path();
+    return payload;
+}
+
 static void *allocate(struct hs_arena *arena, size_t bytes, size_t alignment)
 {
     bool zeroed;
-    void *payload = hs_heap_allocate(arena, bytes, alignment, &zeroed);
+    void *payload = take(arena, bytes, alignment, &zeroed);
 
-    hs_end_slow_path();
     if (payload == NULL)
         errno = ENOMEM;
     else if (fills())
@@ -39,15 +63,18 @@ static void *allocate(struct hs_arena *arena, size_t bytes, size_t alignment)
 static void *allocate_zeroed(struct hs_arena *arena, size_t count, size_t bytes)
 {
     size_t total_bytes;
-    bool zeroed;
+    bool zeroed = false;
     void *payload;
 
     if (__builtin_mul_overflow(count, bytes, &total_bytes)) {
         errno = ENOMEM;
         return NULL;
     }
-    payload = hs_heap_allocate(arena, total_bytes, HS_ALIGNMENT, &zeroed);
-    hs_end_slow_path();
+    payload = arena == NULL ? hs_cache_pop(total_bytes) : NULL;
+    if (payload == NULL) {
+        hs_heap_start();
+        payload = take(arena, total_bytes, HS_ALIGNMENT, &zeroed);
+    }
     if (payload == NULL)
         errno = ENOMEM;
     else if (!zeroed)
@@ -55,28 +82,65 @@ static void *allocate_zeroed(struct hs_arena *arena, size_t count, size_t bytes)
     return payload;
 }
 
+/* The block of a pointer that the program says is live. Where the thread has a cache, its tag alone says so: what free
+ * and realloc of small blocks cost decides. */
+static bool resolve(const void *ptr, const char *operation, struct hs_owner *owner)
+{
+    if (hs_cache_may_read_tag(ptr) && hs_cache_is_there() && hs_heap_resolve_by_tag(ptr, owner))
+        return true;
+    return hs_heap_resolve(ptr, operation, owner);
+}
+
 static void release(void *payload, const struct hs_owner *owner)
 {
+    bool is_cacheable = owner->region == NULL && owner->arena->number != HS_ARENA_FIRST_CLASS;
+
+    if (is_cacheable && hs_cache_is_there()) {
+        hs_cache_release(owner->arena, owner->block);
+        return;
+    }
     if (fills())
         memset(payload, FILL_FREED, hs_heap_usable_bytes(owner));
     hs_heap_release(owner);
     hs_end_slow_path();
 }
 
+/* Resizes by a copy; NULL, with nothing changed, where there is no memory. */
+static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
+{
+    size_t usable_bytes = hs_heap_usable_bytes(owner);
+    bool stays_in_arena = owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS;
+    bool zeroed;
+    void *moved = take(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
+
+    /* No memory for a smaller block elsewhere: a mapping can still be cut where it stands. */
+    if (moved == NULL && bytes <= usable_bytes)
+        return owner->region != NULL ? hs_large_resize(owner->region, bytes) : ptr;
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, ptr, bytes < usable_bytes ? bytes : usable_bytes);
+    release(ptr, owner);
+    return moved;
+}
+
 static void *resize(struct hs_arena *arena, void *ptr, size_t bytes)
 {
     struct hs_owner owner;
-    void *payload;
+    void *payload = NULL;
 
     if (ptr == NULL)
         return allocate(arena, bytes, HS_ALIGNMENT);
-    if (!hs_heap_resolve(ptr, "realloc", &owner))
+    if (!resolve(ptr, "realloc", &owner))
         return NULL;
     if (bytes == 0) {
         release(ptr, &owner);
         return NULL;
     }
-    payload = bytes <= PTRDIFF_MAX ? hs_heap_resize(&owner, ptr, bytes) : NULL;
+    if (bytes <= PTRDIFF_MAX) {
+        payload = hs_heap_resize_in_place(&owner, bytes);
+        if (payload == NULL)
+            payload = move(&owner, ptr, bytes);
+    }
     hs_end_slow_path();
     if (payload == NULL)
         errno = ENOMEM;
@@ -104,15 +168,34 @@ static void *allocate_aligned(struct hs_arena *arena, size_t alignment, size_t b
 
 /* ---- the family -------------------------------------------------------------------------------------------------- */
 
-void *heapster_malloc(size_t bytes)
+void *hs_malloc_slowly(size_t bytes)
 {
+    void *payload = hs_cache_pop(bytes);
+
+    if (HS_LIKELY(payload != NULL))
+        return payload;
     hs_heap_start();
     return allocate(NULL, bytes, HS_ALIGNMENT);
 }
 
+void hs_free_slowly(void *ptr)
+{
+    struct hs_owner owner;
+
+    if (ptr == NULL || hs_cache_push(ptr))
+        return;
+    hs_heap_start();
+    if (resolve(ptr, "free", &owner))
+        release(ptr, &owner);
+}
+
+void *heapster_malloc(size_t bytes)
+{
+    return hs_malloc(bytes);
+}
+
 void *heapster_calloc(size_t count, size_t bytes)
 {
-    hs_heap_start();
     return allocate_zeroed(NULL, count, bytes);
 }
 
@@ -135,13 +218,7 @@ void *heapster_reallocarray(void *ptr, size_t count, size_t bytes)
 
 void heapster_free(void *ptr)
 {
-    struct hs_owner owner;
-
-    if (ptr == NULL)
-        return;
-    hs_heap_start();
-    if (hs_heap_resolve(ptr, "free", &owner))
-        release(ptr, &owner);
+    hs_free(ptr);
 }
 
 /* Whether a block may have been asked for with `bytes`; reports it if not. */
@@ -149,8 +226,7 @@ static bool size_is_right(const void *ptr, const struct hs_owner *owner, size_t 
 {
     size_t usable_bytes = hs_heap_usable_bytes(owner), slack, least;
 
-    /* A block is cut to size but for what is too short to be a block. */
-    slack = owner->region != NULL ? hs_large_slack_bytes(owner->region) : HS_BLOCK_BYTES_LEAST + HS_ALIGNMENT - 1;
+    slack = owner->region != NULL ? hs_large_slack_bytes(owner->region) : hs_heap_slack_bytes(owner);
     least = usable_bytes > slack ? usable_bytes - slack : 0;
     if (bytes >= least && bytes <= usable_bytes)
         return true;
@@ -292,6 +368,8 @@ bool heapster_trim(size_t keep_bytes)
     bool gave_back;
 
     hs_heap_start();
+    (void)hs_cache_empty();
+    (void)hs_cache_empty_arenas();
     gave_back = hs_heap_trim(keep_bytes < HS_REGION_BYTES_MAX ? keep_bytes : HS_REGION_BYTES_MAX);
     hs_end_slow_path();
     return gave_back;
@@ -387,10 +465,14 @@ __attribute__((constructor)) static void at_start(void)
     hs_heap_start();
     if (hs_options_read_environment())
         hs_heap_set_strategy(hs_load_relaxed(&hs_options.strategy));
+    /* The dynamic linker's calls may have made one before anybody could say that there is to be none. */
+    if (!hs_load_relaxed(&hs_options.cache) || fills())
+        hs_cache_leave();
 }
 
 __attribute__((destructor)) static void at_exit(void)
 {
+    hs_cache_verify();
     if (hs_load_relaxed(&hs_options.stats_at_exit))
         (void)heapster_stats_print(STDERR_FILENO, HEAPSTER_TEXT);
 }

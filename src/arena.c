@@ -1,5 +1,6 @@
 #include "arena.h"
 
+#include "arena_batch.h"
 #include "arena_moves.h"
 #include "options.h"
 #include "os.h"
@@ -23,32 +24,71 @@ void hs_arena_init(struct hs_arena *arena, unsigned number, enum hs_region_kind 
 
 enum outcome { NOTHING_FITS, TAKEN, STRATEGY_CHANGED };
 
+/* True where nothing of the block that was taken is to be published. */
+static bool is_whole(const struct hs_pieces *pieces)
+{
+    return pieces->front == NULL && pieces->tail == NULL;
+}
+
+/* Takes what the list's strategy chooses, cut to the request. */
+static bool take_one_locked(struct hs_arena *arena, struct hs_freelist *list, bool from_cursor,
+                            const struct hs_request *request, struct hs_pieces *pieces) HS_REQUIRES(list->lock)
+{
+    struct hs_batch *batch = pieces->batch;
+    struct hs_block *block = hs_freelist_find_locked(list, request->search_bytes, from_cursor);
+
+    hs_arena_clear_bit_if_empty_locked(arena, list); /* the search abandons a damaged list */
+    if (block == NULL)
+        return false;
+    if (list->strategy == HEAPSTER_NEXT_FIT) {
+        list->cursor = (struct hs_free_block *)block;                /* taking it off moves the cursor behind it */
+        hs_store_relaxed(&arena->cursor_list, (uint8_t)list->index); /* relaxed: a hint */
+    }
+    if (!hs_arena_take_off_locked(arena, list, block))
+        return false;
+    list->account.claimed++;
+    *pieces = hs_arena_cut(arena, block, request, &list->account);
+    pieces->batch = batch;
+    pieces->claims = 1;
+    if (is_whole(pieces))
+        list->account.settled++;
+    return true;
+}
+
+/* More of the same from the list, under the one lock, as long as they come whole: what has to be cut waits until the
+ * cache asks again. */
+static void fill_batch_locked(struct hs_arena *arena, struct hs_freelist *list, bool from_cursor,
+                              const struct hs_request *request, const struct hs_pieces *first) HS_REQUIRES(list->lock)
+{
+    struct hs_batch *batch = first->batch;
+    struct hs_pieces pieces = {.batch = NULL};
+
+    batch->payloads[batch->count++] = hs_block_payload(first->block);
+    while (batch->count < batch->most) {
+        struct hs_block *next = hs_freelist_find_locked(list, request->search_bytes, from_cursor);
+
+        if (next == NULL || hs_block_bytes(next) - request->block_bytes >= HS_BLOCK_BYTES_LEAST)
+            return;
+        if (!take_one_locked(arena, list, from_cursor, request, &pieces))
+            return;
+        batch->payloads[batch->count++] = hs_block_payload(pieces.block);
+    }
+}
+
 /* Takes from list `index` what its strategy chooses, cut to the request. */
 static enum outcome take_from(struct hs_arena *arena, unsigned index, uint8_t strategy, bool from_cursor,
                               const struct hs_request *request, struct hs_pieces *pieces)
 {
     struct hs_freelist *list = &arena->lists[index];
     enum outcome outcome = NOTHING_FITS;
-    struct hs_block *block;
 
     hs_mutex_lock(&list->lock);
     if (list->strategy != strategy) {
         outcome = STRATEGY_CHANGED;
-    } else {
-        block = hs_freelist_find_locked(list, request->search_bytes, from_cursor);
-        hs_arena_clear_bit_if_empty_locked(arena, list); /* the search abandons a damaged list */
-        if (block != NULL && strategy == HEAPSTER_NEXT_FIT) {
-            list->cursor = (struct hs_free_block *)block;          /* taking it off moves the cursor behind it */
-            hs_store_relaxed(&arena->cursor_list, (uint8_t)index); /* relaxed: a hint */
-        }
-        if (block != NULL && hs_arena_take_off_locked(arena, list, block)) {
-            list->account.claimed++;
-            *pieces = hs_arena_cut(arena, block, request, &list->account);
-            pieces->claims = 1;
-            if (pieces->front == NULL && pieces->tail == NULL)
-                list->account.settled++;
-            outcome = TAKEN;
-        }
+    } else if (take_one_locked(arena, list, from_cursor, request, pieces)) {
+        outcome = TAKEN;
+        if (pieces->batch != NULL && is_whole(pieces) && hs_block_state(pieces->block) != HS_STATE_RUN)
+            fill_batch_locked(arena, list, from_cursor, request, pieces);
     }
     hs_mutex_unlock(&list->lock);
     return outcome;
@@ -120,7 +160,7 @@ static enum outcome take_around(struct hs_arena *arena, unsigned first, const st
     return outcome;
 }
 
-static bool search(struct hs_arena *arena, const struct hs_request *request, struct hs_pieces *pieces)
+bool hs_arena_search(struct hs_arena *arena, const struct hs_request *request, struct hs_pieces *pieces)
 {
     unsigned first = hs_freelist_index(request->search_bytes);
     enum outcome outcome;
@@ -140,8 +180,7 @@ static bool search(struct hs_arena *arena, const struct hs_request *request, str
 
 /* ---- allocate and release ------------------------------------------------------------------------------------ */
 
-/* Stands aside while another thread waits for all that is in flight here to settle. */
-static void let_it_drain(struct hs_arena *arena)
+void hs_arena_let_it_drain(struct hs_arena *arena)
 {
     /* Relaxed: who misses the flag is waited for like everybody else. */
     if (HS_UNLIKELY(hs_load_relaxed(&arena->draining))) {
@@ -202,7 +241,7 @@ static bool grow_or_search(struct hs_arena *arena, const struct hs_request *requ
 
     hs_mutex_lock(&arena->lock);
     /* Whoever held the lock before may have grown the arena for both of us. */
-    found = search(arena, request, pieces);
+    found = hs_arena_search(arena, request, pieces);
     if (!found) {
         *pieces = hs_arena_grow_locked(arena, request);
         found = pieces->block != NULL;
@@ -211,23 +250,37 @@ static bool grow_or_search(struct hs_arena *arena, const struct hs_request *requ
     return found;
 }
 
+bool hs_arena_obtain(struct hs_arena *arena, const struct hs_request *request, struct hs_pieces *pieces)
+{
+    hs_arena_reclaim *reclaim;
+
+    hs_arena_let_it_drain(arena);
+    if (hs_arena_search(arena, request, pieces))
+        return true;
+    reclaim = hs_load_acquire(&arena->reclaim); /* [DEPOT] */
+    if (reclaim != NULL)
+        (void)reclaim(arena);
+    while (!hs_arena_search(arena, request, pieces) && !grow_or_search(arena, request, pieces))
+        if (!wait_for_claims(arena, request->search_bytes))
+            return false;
+    return true;
+}
+
 struct hs_block *hs_arena_allocate(struct hs_arena *arena, size_t block_bytes, size_t alignment)
 {
-    struct hs_request request = {block_bytes, alignment, block_bytes};
-    struct hs_pieces pieces;
+    struct hs_request request = {
+        .block_bytes = block_bytes, .alignment = alignment, .search_bytes = block_bytes, .state = HS_STATE_USED};
+    struct hs_pieces pieces = {.batch = NULL};
 
     if (alignment > HS_ALIGNMENT)
         request.search_bytes += alignment + HS_ALIGNMENT;
-    let_it_drain(arena);
-    while (!search(arena, &request, &pieces) && !grow_or_search(arena, &request, &pieces))
-        if (!wait_for_claims(arena, request.search_bytes))
-            return NULL;
+    if (!hs_arena_obtain(arena, &request, &pieces))
+        return NULL;
     hs_arena_publish_pieces(arena, &pieces);
     return pieces.block;
 }
 
-/* The first block worth purging since the last purge sets the time of the next. */
-static void note_dirty(struct hs_arena *arena)
+void hs_arena_note_dirty(struct hs_arena *arena)
 {
     /* Relaxed: a purge too early or too late does no harm. */
     if (hs_load_relaxed(&arena->purge_due_ms) == 0)
@@ -239,14 +292,14 @@ bool hs_arena_release(struct hs_arena *arena, struct hs_block *block)
     struct hs_settlement settlement = {.frees = 1, .freed_bytes = hs_block_bytes(block)};
     size_t published_bytes;
 
-    let_it_drain(arena);
+    hs_arena_let_it_drain(arena);
     hs_block_set_state(block, HS_STATE_FREEING);
     if (hs_arena_has_age(block))
         hs_arena_set_age(block, (struct hs_age){false, hs_os_now_ms()});
     (void)hs_arena_publish(arena, block, settlement, &published_bytes);
     if (published_bytes < HS_PURGE_BYTES_LEAST)
         return false;
-    note_dirty(arena);
+    hs_arena_note_dirty(arena);
     return true;
 }
 
@@ -316,11 +369,11 @@ bool hs_arena_resize(struct hs_arena *arena, struct hs_block *block, size_t bloc
     size_t old_bytes = hs_block_bytes(block);
 
     if (block_bytes > old_bytes) {
-        let_it_drain(arena);
+        hs_arena_let_it_drain(arena);
         return grow_in_place(arena, block, block_bytes);
     }
     if (old_bytes - block_bytes >= HS_BLOCK_BYTES_LEAST) {
-        let_it_drain(arena);
+        hs_arena_let_it_drain(arena);
         shrink(arena, block, block_bytes);
     }
     return true;
@@ -354,6 +407,16 @@ void hs_arena_set_strategy(struct hs_arena *arena, uint8_t strategy) HS_NO_ANALY
     hs_arena_unlock_all(arena);
 }
 
+size_t hs_arena_region_bytes(struct hs_arena *arena)
+{
+    size_t bytes;
+
+    hs_mutex_lock(&arena->lock);
+    bytes = arena->region_bytes;
+    hs_mutex_unlock(&arena->lock);
+    return bytes;
+}
+
 static void add_account(struct hs_account *sum, const struct hs_account *share)
 {
     sum->allocations += share->allocations;
@@ -375,18 +438,27 @@ struct hs_account hs_arena_account(const struct hs_arena *arena) HS_NO_ANALYSIS
     return sum;
 }
 
-/* Publishes every block that a vanished thread had claimed. Nobody else runs. A tag that a program has overwritten ends
- * the walk: where the next one stands is not to be believed. */
+/* What vanished threads owned: blocks in flight, and in their caches (those of the caller's are SEEN). */
+static bool is_orphan(uint8_t state)
+{
+    return state == HS_STATE_BUSY || state == HS_STATE_FREEING || state == HS_STATE_CACHED || state == HS_STATE_SENT ||
+           state == HS_STATE_RUN;
+}
+
+/* Publishes every orphan. Nobody else runs. A tag that a program has overwritten ends the walk: where the next one
+ * stands is not to be believed. */
 static void sweep_region(struct hs_arena *arena, struct hs_region *region)
 {
     struct hs_block *block = hs_region_first_block(region), *end = hs_region_end_tag(region);
 
     while (block < end && hs_block_is_intact(block)) {
-        size_t bytes = hs_block_bytes(block);
+        size_t bytes = hs_block_tile_bytes(block);
 
-        if (hs_block_state(block) == HS_STATE_BUSY || hs_block_state(block) == HS_STATE_FREEING) {
+        if (is_orphan(hs_block_state(block))) {
             struct hs_settlement nothing = {0};
 
+            hs_block_set_bytes(block, bytes, arena->number);
+            hs_block_set_state(block, HS_STATE_FREEING);
             block = hs_arena_publish(arena, block, nothing, &bytes);
         }
         block = hs_block_at(block, bytes);
@@ -405,7 +477,7 @@ static void recount(struct hs_arena *arena) HS_NO_ANALYSIS
              block = hs_block_right(block)) {
             uint8_t state = hs_block_state(block);
 
-            if (state == HS_STATE_USED || state == HS_STATE_CACHED) {
+            if (state == HS_STATE_USED || state == HS_STATE_SEEN) {
                 used_blocks++;
                 used_bytes += hs_block_bytes(block);
             }
@@ -419,13 +491,8 @@ static void recount(struct hs_arena *arena) HS_NO_ANALYSIS
     arena->account.frees = sum.allocations - used_blocks;
 }
 
-void hs_arena_restart_in_child(struct hs_arena *arena) HS_NO_ANALYSIS
+void hs_arena_sweep_in_child(struct hs_arena *arena) HS_NO_ANALYSIS
 {
-    hs_store_relaxed(&arena->draining, false);
-    /* Nothing is BUSY where no claim is in flight, and most children are not to pay for reading every tag. What was
-     * FREEING then stays so: a free that had not begun when the process was copied. */
-    if (hs_arena_claims_in_flight(arena) == 0)
-        return;
     for (struct hs_region *region = arena->regions; region != NULL; region = region->next)
         sweep_region(arena, region);
     recount(arena);

@@ -27,8 +27,8 @@
  *   A2  Every region of the arena leads back to it, and region_count and region_bytes add up.
  *   A3  At rest: no block is BUSY. At any time: no block is BUSY without the arena's lock held or a claim in flight.
  *   A4  At rest: claimed and settled are equal over all shares: nothing is in flight.
- *   A5  At rest: used_bytes over all shares is the sum of the sizes of the blocks that are USED, CACHED or FREEING, and
- *       allocations less frees their number.
+ *   A5  At rest: used_bytes over all shares is the sum of the sizes of the blocks that are USED, CACHED, FREEING or a
+ *       RUN, and allocations less frees, with what caches have cut off runs, their number.
  *
  * Fields                               written under              read
  *   regions, region_count, ..._bytes   lock                       under lock
@@ -40,6 +40,7 @@
  *   cursor_list                        the list lock it names     anywhere, relaxed: a hint where next fit begins
  *   draining                           lock                       anywhere, relaxed: who misses it is waited for
  *   purge_due_ms                       anywhere, relaxed          anywhere, relaxed: a purge too many or too late
+ *   depot, reclaim                     the heap's lock            anywhere, acquire [DEPOT]
  *   bounds                             lock, before the region's first block is published
  *
  * Locks: the arena's own (rank ARENA), then list locks. OS calls of growth and trimming run under the arena's lock;
@@ -64,6 +65,8 @@
 /* Decay leaves this much at the top of the break, so that a program that goes up and down does not move it. */
 #define HS_DECAY_KEEP_BYTES ((size_t)256 * 1024)
 
+typedef bool hs_arena_reclaim(struct hs_arena *arena);
+
 struct hs_arena {
     struct hs_mutex lock;
     unsigned number;            /* 0 to 253, or HS_ARENA_FIRST_CLASS */
@@ -77,6 +80,15 @@ struct hs_arena {
     struct hs_bounds bounds;
     struct hs_large_set *large;       /* serves its large requests; NULL: none do */
     struct hs_arena *next, *previous; /* first-class arenas: under the heap's lock */
+    unsigned threads;                 /* whose caches are of this arena: under the heap's lock */
+    struct hs_depot *depot;           /* depot.h; valid where reclaim is set */
+    /* Of whoever keeps blocks of this arena back: asked, with no lock held, before the arena grows. True where some
+     * came back. Set once, when the first thread enters. */
+    _Atomic(hs_arena_reclaim *) reclaim;
+    /* What threads of other arenas gave back (cache.h): a chain, and its blocks and bytes with what is pending of it.
+     */
+    _Atomic(void *) inbox __attribute__((aligned(HS_CACHE_LINE_BYTES)));
+    _Atomic uint64_t inbox_blocks, inbox_bytes;
     _Atomic uint64_t nonempty __attribute__((aligned(HS_CACHE_LINE_BYTES)));
     _Atomic uint64_t purge_due_ms; /* 0: nothing to purge */
     _Atomic uint8_t strategy;
@@ -125,12 +137,15 @@ struct hs_region *hs_arena_return_regions(struct hs_arena *arena);
 void hs_arena_lock_all(struct hs_arena *arena);
 void hs_arena_unlock_all(struct hs_arena *arena);
 
-/* In the child of a fork, before any other call: where claims were in flight in vanished threads, their blocks are
- * published, and the account is made anew. */
-void hs_arena_restart_in_child(struct hs_arena *arena);
+/* In the child of a fork: publishes what vanished threads owned, every block in flight and every one that is CACHED or
+ * a RUN, and makes the account anew. What caches still hold is SEEN meanwhile. */
+void hs_arena_sweep_in_child(struct hs_arena *arena);
 
 /* Claims what threads have in flight: 0 where nothing is. The caller holds all locks of the arena. */
 uint64_t hs_arena_claims_in_flight(const struct hs_arena *arena);
+
+/* The bytes of its regions. */
+size_t hs_arena_region_bytes(struct hs_arena *arena);
 
 /* The sum of all shares of the account. The caller holds all locks of the arena, or takes what it gets. */
 struct hs_account hs_arena_account(const struct hs_arena *arena);

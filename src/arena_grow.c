@@ -1,4 +1,5 @@
 #include "arena_moves.h"
+#include "options.h"
 #include "os.h"
 
 /* Growth beyond what a request needs, so that the OS is asked rarely: an eighth of the arena. Address space alone;
@@ -11,13 +12,74 @@ static size_t round_up(size_t bytes, size_t unit)
     return (bytes + unit - 1) & ~(unit - 1);
 }
 
+/* From these sizes of an arena on. The first huge page that is not full yet is then a small part of it, and so is the
+ * memory that was populated and is not used yet. */
+#define HUGE_ARENA_BYTES_LEAST ((size_t)64 * 1024 * 1024)
+#define POPULATED_ARENA_BYTES_LEAST ((size_t)4 * 1024 * 1024)
+#define POPULATED_STEP_BYTES_MOST ((size_t)1024 * 1024)
+
+/* Relaxed: options may change at any time; this growth or the next one obeys. */
+static bool wants_huge_locked(const struct hs_arena *arena) HS_REQUIRES(arena->lock)
+{
+    return hs_load_relaxed(&hs_options.hugepages) && arena->source != HS_REGION_HOOKED &&
+           arena->region_bytes >= HUGE_ARENA_BYTES_LEAST;
+}
+
+static bool populates_locked(const struct hs_arena *arena) HS_REQUIRES(arena->lock)
+{
+    return hs_load_relaxed(&hs_options.populate) && arena->source != HS_REGION_HOOKED &&
+           arena->region_bytes >= POPULATED_ARENA_BYTES_LEAST;
+}
+
 static size_t step_bytes_locked(const struct hs_arena *arena) HS_REQUIRES(arena->lock)
 {
     size_t step = round_up(arena->region_bytes / 8, HS_GRANULE_BYTES);
+    size_t most = STEP_BYTES_MOST;
 
+    if (wants_huge_locked(arena))
+        step = round_up(step, HS_HUGE_PAGE_BYTES);
+    else if (populates_locked(arena))
+        most = POPULATED_STEP_BYTES_MOST;
     if (step < STEP_BYTES_LEAST)
         return STEP_BYTES_LEAST;
-    return step < STEP_BYTES_MOST ? step : STEP_BYTES_MOST;
+    return step < most ? step : most;
+}
+
+/* The same for memory that begins at `end`: a step ends where a huge page does. */
+static size_t step_bytes_from_locked(const struct hs_arena *arena, const char *end) HS_REQUIRES(arena->lock)
+{
+    size_t step = step_bytes_locked(arena);
+
+    if (wants_huge_locked(arena))
+        step += -((uintptr_t)end + step) & (HS_HUGE_PAGE_BYTES - 1);
+    return step;
+}
+
+/* Asks for huge pages up to the one with the END tag: that one is touched long before it is needed. */
+static void want_huge_locked(struct hs_arena *arena, struct hs_region *region) HS_REQUIRES(arena->lock)
+{
+    uintptr_t base = (uintptr_t)region->base;
+    uintptr_t last = (base + hs_load_relaxed(&region->bytes) - HS_TAG_BYTES) & ~(HS_HUGE_PAGE_BYTES - 1);
+    uintptr_t first = region->huge_to != NULL ? (uintptr_t)region->huge_to : round_up(base, HS_HUGE_PAGE_BYTES);
+
+    hs_mutex_assert_held(&arena->lock);
+    if (first >= last || !hs_os_want_huge((void *)first, last - first))
+        return;
+    if (region->huge_from == NULL)
+        region->huge_from = (char *)first;
+    region->huge_to = (char *)last;
+}
+
+/* What is asked of the kernel for the last `bytes` of the region, which are new. It may refuse all of it. */
+static void prepare_pages_locked(struct hs_arena *arena, struct hs_region *region, size_t bytes)
+    HS_REQUIRES(arena->lock)
+{
+    char *end = region->base + hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
+
+    if (wants_huge_locked(arena))
+        want_huge_locked(arena, region);
+    if (populates_locked(arena) && bytes <= POPULATED_STEP_BYTES_MOST)
+        (void)hs_os_populate(end - bytes, bytes);
 }
 
 _Atomic size_t hs_arena_all_region_bytes;
@@ -178,7 +240,8 @@ static struct hs_block *more_from_break_locked(struct hs_arena *arena, size_t ne
 {
     struct hs_region *top = arena->break_top;
     size_t top_bytes = top != NULL ? hs_load_relaxed(&top->bytes) : 0;
-    size_t step = step_bytes_locked(arena), want = need + HS_REGION_OVERHEAD_BYTES;
+    size_t step = step_bytes_from_locked(arena, top != NULL ? top->base + top_bytes : NULL);
+    size_t want = need + HS_REGION_OVERHEAD_BYTES;
     struct hs_block *block;
     struct hs_span span;
 
@@ -199,14 +262,16 @@ static struct hs_block *more_from_break_locked(struct hs_arena *arena, size_t ne
         block = add_region_locked(arena, span.base, span.bytes, HS_REGION_BREAK);
     if (block == NULL)
         (void)hs_os_break_lower(span.base + span.bytes, span.bytes);
+    else
+        prepare_pages_locked(arena, arena->break_top, span.bytes);
     return block;
 }
 
-static void *map_region(const struct hs_arena *arena, size_t bytes, enum hs_region_kind kind)
+static void *map_region(const struct hs_arena *arena, size_t bytes, size_t alignment, enum hs_region_kind kind)
 {
     if (kind == HS_REGION_HOOKED)
         return arena->hooks.map(bytes, arena->hooks.context);
-    return hs_os_map_aligned(bytes, HS_GRANULE_BYTES, 0);
+    return hs_os_map_aligned(bytes, alignment, 0);
 }
 
 bool hs_arena_unmap_region(const struct hs_arena *arena, char *base, size_t bytes, enum hs_region_kind kind)
@@ -223,13 +288,14 @@ static struct hs_block *more_from_mapping_locked(struct hs_arena *arena, size_t 
 {
     enum hs_region_kind kind = arena->source == HS_REGION_HOOKED ? HS_REGION_HOOKED : HS_REGION_MAPPED;
     size_t want = round_up(need + HS_REGION_OVERHEAD_BYTES, HS_GRANULE_BYTES);
+    size_t alignment = wants_huge_locked(arena) ? HS_HUGE_PAGE_BYTES : HS_GRANULE_BYTES;
     size_t step = step_bytes_locked(arena), bytes = want > step ? want : step;
-    char *base = map_region(arena, bytes, kind);
+    char *base = map_region(arena, bytes, alignment, kind);
     struct hs_block *block = NULL;
 
     if (base == NULL && want < step) {
         bytes = want;
-        base = map_region(arena, bytes, kind);
+        base = map_region(arena, bytes, alignment, kind);
     }
     if (base == NULL)
         return NULL;
@@ -237,13 +303,15 @@ static struct hs_block *more_from_mapping_locked(struct hs_arena *arena, size_t 
         block = add_region_locked(arena, base, bytes, kind);
     if (block == NULL)
         (void)hs_arena_unmap_region(arena, base, bytes, kind);
+    else
+        prepare_pages_locked(arena, arena->regions, bytes);
     return block;
 }
 
 struct hs_pieces hs_arena_grow_locked(struct hs_arena *arena, const struct hs_request *request)
 {
     bool break_has_memory = arena->source == HS_REGION_BREAK;
-    struct hs_pieces pieces = {NULL, NULL, NULL, 0};
+    struct hs_pieces pieces = {.block = NULL};
 
     hs_mutex_assert_held(&arena->lock);
     if (arena->source == HS_REGION_BUFFER)

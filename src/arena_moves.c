@@ -122,7 +122,25 @@ static bool take_right_locked(struct hs_arena *arena, struct hs_freelist *list, 
     return true;
 }
 
-struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *block, uint64_t *claims)
+void hs_arena_let_go(struct hs_freelist **held) HS_NO_ANALYSIS
+{
+    if (*held != NULL)
+        hs_mutex_unlock(&(*held)->lock);
+    *held = NULL;
+}
+
+/* Locks the list instead of the one that is held, unless they are the same. */
+static void hold(struct hs_freelist **held, struct hs_freelist *list) HS_NO_ANALYSIS
+{
+    if (*held == list)
+        return;
+    hs_arena_let_go(held);
+    hs_mutex_lock(&list->lock);
+    *held = list;
+}
+
+static struct hs_block *claim_left(struct hs_arena *arena, struct hs_block *block, uint64_t *claims,
+                                   struct hs_freelist **held) HS_NO_ANALYSIS
 {
     uint8_t hint;
 
@@ -134,7 +152,7 @@ struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *bl
             hs_block_set_left(block, 0);
             return block;
         }
-        hs_mutex_lock(&list->lock);
+        hold(held, list);
         if (hs_block_left(block) == hint) {
             left = take_left_locked(arena, list, block);
             if (left != NULL) {
@@ -143,7 +161,6 @@ struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *bl
                 ++*claims;
             }
         }
-        hs_mutex_unlock(&list->lock);
     }
     return block;
 }
@@ -152,10 +169,12 @@ struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *bl
 static bool is_neighbour_state(uint8_t state)
 {
     return hs_state_is_free(state) || state == HS_STATE_USED || state == HS_STATE_FREEING || state == HS_STATE_BUSY ||
-           state == HS_STATE_END || state == HS_STATE_CACHED;
+           state == HS_STATE_END || state == HS_STATE_CACHED || state == HS_STATE_RUN || state == HS_STATE_SENT ||
+           state == HS_STATE_SEEN;
 }
 
-struct hs_block *hs_arena_claim_right(struct hs_arena *arena, struct hs_block *block, uint64_t *claims)
+static struct hs_block *claim_right(struct hs_arena *arena, struct hs_block *block, uint64_t *claims,
+                                    struct hs_freelist **held) HS_NO_ANALYSIS
 {
     for (;;) {
         struct hs_block *right = hs_block_right(block);
@@ -169,18 +188,30 @@ struct hs_block *hs_arena_claim_right(struct hs_arena *arena, struct hs_block *b
         list = list_named(arena, hs_state_list(hint), right);
         if (list == NULL)
             return block;
-        hs_mutex_lock(&list->lock);
+        hold(held, list);
         if (hs_block_state(right) == hint && take_right_locked(arena, list, right)) {
             merge(arena, block, right);
             ++*claims;
         }
-        hs_mutex_unlock(&list->lock);
     }
 }
 
-/* Marks the block FREE on the list and links it: from here on others may see it. */
-static void place_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
-    HS_REQUIRES(list->lock)
+struct hs_block *hs_arena_claim_neighbours(struct hs_arena *arena, struct hs_block *block, uint64_t *claims,
+                                           struct hs_freelist **held)
+{
+    return claim_right(arena, claim_left(arena, block, claims, held), claims, held);
+}
+
+struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *block, uint64_t *claims)
+{
+    struct hs_freelist *held = NULL;
+
+    block = claim_left(arena, block, claims, &held);
+    hs_arena_let_go(&held);
+    return block;
+}
+
+void hs_arena_place_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
 {
     struct hs_block *right = hs_block_right(block);
     bool was_empty = list->head == NULL;
@@ -196,7 +227,7 @@ static void place_locked(struct hs_arena *arena, struct hs_freelist *list, struc
         (void)hs_or_relaxed(&arena->nonempty, UINT64_C(1) << list->index); /* relaxed: a hint, A1 */
 }
 
-/* Takes back what place_locked did: claims the block it published. */
+/* Takes back what hs_arena_place_locked did: claims the block it published. */
 static void withdraw_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block, uint64_t *claims)
     HS_REQUIRES(list->lock)
 {
@@ -238,9 +269,7 @@ static struct hs_block *merge_right_locked(struct hs_arena *arena, struct hs_fre
     return block;
 }
 
-/* The second look, with `list` locked and `*block` FREE on it. True where no neighbour is free: the block stays.
- * Otherwise it was taken back, merged or not, and is to be published again. */
-static bool stays_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block **block, uint64_t *claims)
+bool hs_arena_stays_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block **block, uint64_t *claims)
     HS_NO_ANALYSIS
 {
     for (;;) {
@@ -276,40 +305,32 @@ static bool stays_locked(struct hs_arena *arena, struct hs_freelist *list, struc
     }
 }
 
-/* What a block to be published must be; another state means that two threads free the same one. */
-static bool is_in_hand(const struct hs_block *block)
-{
-    uint8_t state = hs_block_state(block);
-
-    return state == HS_STATE_BUSY || state == HS_STATE_FREEING;
-}
-
 struct hs_block *hs_arena_publish(struct hs_arena *arena, struct hs_block *block, struct hs_settlement settlement,
                                   size_t *block_bytes)
 {
     bool stays = false;
 
     while (!stays) {
-        struct hs_freelist *list;
+        struct hs_freelist *list, *held = NULL;
 
-        block = hs_arena_claim_left(arena, block, &settlement.claims);
-        block = hs_arena_claim_right(arena, block, &settlement.claims);
+        block = hs_arena_claim_neighbours(arena, block, &settlement.claims, &held);
+        hs_arena_let_go(&held);
         *block_bytes = hs_block_bytes(block);
         list = &arena->lists[hs_freelist_index(*block_bytes)];
         hs_mutex_lock(&list->lock);
-        if (!is_in_hand(block)) {
+        if (!hs_state_is_in_hand(hs_block_state(block))) {
             /* Somebody else has just freed the same block: it is theirs. */
             hs_freelist_note_damage(hs_block_payload(block));
             list->account.settled += settlement.claims;
             hs_mutex_unlock(&list->lock);
             return block;
         }
-        place_locked(arena, list, block);
+        hs_arena_place_locked(arena, list, block);
         /* [PUBLISH] Our stores (state, right neighbour's left) before our loads (left, right neighbour's state). Of two
          * neighbours published at once at least one then sees the other. Release and acquire do not refuse this: both
          * threads store, both load the old value out of turn, both go, and two free neighbours stay apart for good. */
         hs_fence_seq_cst();
-        stays = stays_locked(arena, list, &block, &settlement.claims);
+        stays = hs_arena_stays_locked(arena, list, &block, &settlement.claims);
         if (stays) {
             list->account.settled += settlement.claims;
             list->account.frees += settlement.frees;
@@ -336,6 +357,16 @@ void hs_arena_publish_pieces(struct hs_arena *arena, const struct hs_pieces *pie
         hs_arena_publish_block(arena, pieces->tail, pieces->claims);
 }
 
+/* How much of a block of `bytes` a request takes. What would be too short to be a block of its own goes with it. */
+static size_t bytes_taken(const struct hs_request *request, size_t bytes, bool is_run)
+{
+    size_t wanted = request->block_bytes;
+
+    if (is_run)
+        wanted = request->run_bytes < bytes ? request->run_bytes : bytes;
+    return bytes - wanted >= HS_BLOCK_BYTES_LEAST ? wanted : bytes;
+}
+
 /* How far into the block's payload an aligned one begins, leaving room for a block before it if not at once. */
 static size_t alignment_gap(struct hs_block *block, size_t alignment)
 {
@@ -350,8 +381,9 @@ static size_t alignment_gap(struct hs_block *block, size_t alignment)
 struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, const struct hs_request *request,
                               struct hs_account *account)
 {
-    struct hs_pieces pieces = {NULL, block, NULL, 0};
-    size_t bytes = hs_block_bytes(block);
+    struct hs_pieces pieces = {.block = block};
+    size_t bytes = hs_block_bytes(block), taken_bytes;
+    bool is_run = request->run_bytes >= 2 * request->block_bytes && bytes >= 2 * request->block_bytes;
     size_t gap = alignment_gap(block, request->alignment);
     struct hs_age age = {false, 0};
 
@@ -366,16 +398,19 @@ struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, co
         hs_block_set_bytes(block, gap, arena->number);
         account->splits++;
     }
-    if (bytes - request->block_bytes >= HS_BLOCK_BYTES_LEAST) {
-        pieces.tail = hs_block_at(pieces.block, request->block_bytes);
-        hs_arena_make_block(arena, pieces.tail, bytes - request->block_bytes);
+    taken_bytes = bytes_taken(request, bytes, is_run);
+    if (taken_bytes < bytes) {
+        pieces.tail = hs_block_at(pieces.block, taken_bytes);
+        hs_arena_make_block(arena, pieces.tail, bytes - taken_bytes);
         hs_arena_set_age(pieces.tail, age);
-        bytes = request->block_bytes;
-        hs_block_set_bytes(pieces.block, bytes, arena->number);
+        hs_block_set_bytes(pieces.block, taken_bytes, arena->number);
         account->splits++;
     }
-    hs_block_set_state(pieces.block, HS_STATE_USED);
+    if (is_run)
+        hs_run_begin(pieces.block);
+    else
+        hs_block_set_state(pieces.block, request->state);
     account->allocations++;
-    account->used_bytes += bytes;
+    account->used_bytes += taken_bytes;
     return pieces;
 }

@@ -3,7 +3,7 @@
  *
  *                  holds on entry              holds on return      boundary rule kept by
  *   claim left     nothing, or the arena lock  the same             the lock of the neighbour's list
- *   claim right    nothing, or the arena lock  the same             the lock of the neighbour's list
+ *   claim both     the same, or lock `held`    lock `held`          the lock of the neighbour's list
  *   publish        nothing, or the arena lock  the same             the locks of the lists involved
  *   cut            a list lock or the arena's  the same             that lock
  */
@@ -24,18 +24,29 @@ struct hs_request {
     size_t block_bytes;
     size_t alignment;
     size_t search_bytes; /* block_bytes, and what alignment may cost */
+    size_t run_bytes;    /* of a block that holds two and more, so much may be taken, as a run; 0: none */
+    uint8_t state;       /* of the block that is handed out: USED or CACHED */
 };
 
-/* A claimed block, cut: `block` is USED, the others, if any, BUSY and to be published. While they are, a claim is in
- * flight: outside the arena's lock nothing is BUSY without one, and fork's child looks for them only where one is. */
+/* A claimed block, cut: `block` is in the state asked for, the others, if any, BUSY and to be published. While they
+ * are, a claim is in flight: outside the arena's lock nothing is BUSY without one, and fork's child looks for them only
+ * where one is. */
 struct hs_pieces {
     struct hs_block *front, *block, *tail;
     uint64_t claims;
+    struct hs_batch *batch; /* takes more blocks of the same list; NULL: one block is all that is asked for */
 };
 
-/* Each returns the block, BUSY and owned by the caller, with the free neighbour merged into it if there was one. */
+/* Returns the block, BUSY and owned by the caller, with the free left neighbour merged into it if there was one. */
 struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *block, uint64_t *claims);
-struct hs_block *hs_arena_claim_right(struct hs_arena *arena, struct hs_block *block, uint64_t *claims);
+
+/* The same on both sides. The list lock that was needed last stays held, in *held, for the next call that needs the
+ * same one; NULL: none is held. */
+struct hs_block *hs_arena_claim_neighbours(struct hs_arena *arena, struct hs_block *block, uint64_t *claims,
+                                           struct hs_freelist **held);
+
+/* Lets go of the lock that is held, if one is. */
+void hs_arena_let_go(struct hs_freelist **held);
 
 /* Puts a BUSY block on its free list, merged with all that is free beside it. Returns where the free block begins
  * (another thread may own it by then) and its bytes. */
@@ -81,6 +92,32 @@ bool hs_arena_take_off_locked(struct hs_arena *arena, struct hs_freelist *list, 
 
 /* Keeps invariant A1 after blocks left the list, or after the list was abandoned. */
 void hs_arena_clear_bit_if_empty_locked(struct hs_arena *arena, struct hs_freelist *list) HS_REQUIRES(list->lock);
+
+/* Whether the state is that of a block which the caller of publish may have in hand. */
+static inline bool hs_state_is_in_hand(uint8_t state)
+{
+    return state == HS_STATE_BUSY || state == HS_STATE_FREEING;
+}
+
+/* Marks the block FREE on the list and links it: from here on others may see it. */
+void hs_arena_place_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block *block)
+    HS_REQUIRES(list->lock);
+
+/* The second look, after place and a fence, still with `list` locked and `*block` FREE on it. True where no neighbour
+ * is free: the block stays. Otherwise it was taken back, merged or not, and is to be published again. */
+bool hs_arena_stays_locked(struct hs_arena *arena, struct hs_freelist *list, struct hs_block **block, uint64_t *claims);
+
+/* Stands aside while another thread waits for all that is in flight in the arena to settle. */
+void hs_arena_let_it_drain(struct hs_arena *arena);
+
+/* Searches by the arena's strategy, without growing. False where nothing fits. */
+bool hs_arena_search(struct hs_arena *arena, const struct hs_request *request, struct hs_pieces *pieces);
+
+/* Searches, grows, and waits for claims in flight. False where there is no memory. */
+bool hs_arena_obtain(struct hs_arena *arena, const struct hs_request *request, struct hs_pieces *pieces);
+
+/* Free memory appeared that is worth purging: sets the time of the next purge if none is set. */
+void hs_arena_note_dirty(struct hs_arena *arena);
 
 /* More memory from the arena's source, cut to the request. pieces->block is NULL where there is none. */
 struct hs_pieces hs_arena_grow_locked(struct hs_arena *arena, const struct hs_request *request)

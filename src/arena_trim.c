@@ -66,12 +66,26 @@ static void release_region_locked(struct hs_arena *arena, struct hs_region *regi
     }
 }
 
-/* Whether lowering the break by whole granules would take anything from the free block before the END tag. */
+/* By how much the break may be lowered where `tail_bytes` before the END tag are free: whole granules, and no part of a
+ * huge page. */
+static size_t cut_bytes_of(const struct hs_region *top, size_t tail_bytes, size_t keep_bytes)
+{
+    uintptr_t end = (uintptr_t)top->base + hs_load_relaxed(&top->bytes); /* relaxed: under the arena's lock */
+    size_t kept_bytes = keep_bytes > HS_BLOCK_BYTES_LEAST ? keep_bytes : HS_BLOCK_BYTES_LEAST;
+    size_t cut_bytes = tail_bytes > kept_bytes ? (tail_bytes - kept_bytes) & ~(HS_GRANULE_BYTES - 1) : 0;
+    uintptr_t kept_end = end - cut_bytes;
+
+    if (kept_end > (uintptr_t)top->huge_from && kept_end < (uintptr_t)top->huge_to)
+        kept_end += -kept_end & (HS_HUGE_PAGE_BYTES - 1);
+    return end - kept_end;
+}
+
+/* Whether lowering the break would take anything from the free block before the END tag. */
 static bool is_worth_lowering(const struct hs_region *top, const struct hs_block *tail, const struct trim *trim)
 {
     if (tail == hs_region_first_block(top) && trim->keep_bytes == 0)
         return true;
-    return hs_block_bytes(tail) >= trim->keep_bytes + HS_GRANULE_BYTES + HS_BLOCK_BYTES_LEAST;
+    return cut_bytes_of(top, hs_block_bytes(tail), trim->keep_bytes) > 0;
 }
 
 /* Claims the free block at the end of the top region if that is worth it, and due; NULL otherwise. */
@@ -107,6 +121,10 @@ static void move_end_locked(struct hs_arena *arena, struct hs_region *region, st
     hs_mutex_assert_held(&arena->lock);
     hs_region_leave(region->base + bytes, cut_bytes);
     hs_store_relaxed(&region->bytes, bytes); /* relaxed: region.h, field table */
+    if (region->huge_to > region->base + bytes)
+        region->huge_to = region->base + bytes;
+    if (region->huge_to <= region->huge_from)
+        region->huge_from = region->huge_to = NULL;
     hs_arena_count_bytes_locked(arena, (size_t)0 - cut_bytes);
     hs_block_set_bytes(block, hs_block_bytes(block) - cut_bytes, arena->number);
     hs_arena_write_end_tag(arena, region);
@@ -126,13 +144,12 @@ static bool release_top_locked(struct hs_arena *arena, struct hs_region *top) HS
     return true;
 }
 
-/* As much of the BUSY block before the END tag goes back as whole granules allow. False where the OS refuses. */
+/* As much of the BUSY block before the END tag goes back as may be. False where the OS refuses. */
 static bool lower_top_locked(struct hs_arena *arena, struct hs_region *top, struct hs_block *block, size_t keep_bytes)
     HS_REQUIRES(arena->lock)
 {
     char *end = top->base + hs_load_relaxed(&top->bytes); /* relaxed: under the arena's lock */
-    size_t kept_bytes = keep_bytes > HS_BLOCK_BYTES_LEAST ? keep_bytes : HS_BLOCK_BYTES_LEAST;
-    size_t cut_bytes = (hs_block_bytes(block) - kept_bytes) & ~(HS_GRANULE_BYTES - 1);
+    size_t cut_bytes = cut_bytes_of(top, hs_block_bytes(block), keep_bytes);
 
     move_end_locked(arena, top, block, cut_bytes);
     if (hs_os_break_lower(end, cut_bytes))
@@ -165,14 +182,21 @@ static void lower_break_locked(struct hs_arena *arena, struct trim *trim) HS_REQ
     hs_arena_publish_block(arena, block, 0);
 }
 
-/* The whole pages inside a free block, but for those with its links and its footer. */
+/* The whole pages inside a free block, but for those with its links and its footer. Where huge pages were asked for
+ * these count: a part of one goes back only when all of it does, and leaves small pages behind. */
 static void purge_block(struct hs_freelist *list, struct hs_free_block *node, struct trim *trim) HS_REQUIRES(list->lock)
 {
-    size_t page = hs_os_page_bytes();
+    const struct hs_region *region = hs_region_find(node);
+    uintptr_t huge_from = (uintptr_t)region->huge_from, huge_to = (uintptr_t)region->huge_to;
+    uintptr_t page = hs_os_page_bytes();
     uintptr_t first = ((uintptr_t)node + sizeof *node + page - 1) & ~(page - 1);
     uintptr_t last = ((uintptr_t)hs_block_footer_before(hs_block_right(&node->tag))) & ~(page - 1);
 
     hs_mutex_assert_held(&list->lock);
+    if (first > huge_from && first < huge_to)
+        first += -first & (HS_HUGE_PAGE_BYTES - 1);
+    if (last > huge_from && last < huge_to)
+        last &= ~(HS_HUGE_PAGE_BYTES - 1);
     if (last <= first || node->purged != 0)
         return;
     if (hs_os_purge((void *)first, last - first)) {

@@ -2,7 +2,7 @@
 
 _Static_assert(sizeof(struct hs_block) == HS_TAG_BYTES, "a tag is 8 bytes");
 
-uint64_t hs_block_secret;
+uint64_t hs_block_key;
 
 const char *hs_state_name(uint8_t state)
 {
@@ -12,7 +12,11 @@ const char *hs_state_name(uint8_t state)
     case HS_STATE_USED:
         return "used";
     case HS_STATE_CACHED:
+    case HS_STATE_SENT:
+    case HS_STATE_SEEN:
         return "cached";
+    case HS_STATE_RUN:
+        return "not cut yet";
     case HS_STATE_FREEING:
     case HS_STATE_BUSY:
         return "being freed";

@@ -28,14 +28,18 @@
  * Invariants (numbers as in the checker)
  *   B1  Blocks tile their region: each begins where the one to its left ends, the last ends at the END tag.
  *   B2  check is the keyed hash of the tag's address and extent.
- *   B3  state is one of the values below; DEAD only where a tag was swallowed by a merge, LARGE only in large mappings.
+ *   B3  state is one of the values below; DEAD only where a tag was swallowed by a merge, LARGE only in large mappings,
+ *       SEEN only while the walker or the child of a fork counts what caches hold.
  *   B4  left is 1+k exactly where the left neighbour is FREE on list k, 0 elsewhere.
  *   B5  The footer of a FREE block, in the last 8 bytes before the next tag, is its size in bytes.
  *   B6  No two neighbours are both FREE.
  *   B7  A block is a multiple of 16 bytes and at least 32; its arena number is its arena's.
+ *   B8  A RUN says in its first word where its uncut part ends: at least 32 bytes from its begin, within its extent.
  *
  * The boundary rule. Boundaries (extents, new and dead tags) move only while at least one list lock of the arena, or
- * the arena's own lock, is held. Whoever holds all of them sees B1 to B7 hold at any moment.
+ * the arena's own lock, is held. Whoever holds all of them sees B1 to B8 hold at any moment. One kind of boundary moves
+ * without a lock: a run, which a thread's cache owns, is cut up from its end, and each cut becomes visible by one store
+ * of its first word (hs_run_cut).
  */
 #ifndef HS_BLOCK_H
 #define HS_BLOCK_H
@@ -58,9 +62,12 @@
 enum hs_state {
     HS_STATE_FREE = 0x80,    /* + k: free, on list k, up to 63 */
     HS_STATE_USED = 0xC3,    /* the program's */
-    HS_STATE_CACHED = 0xC5,  /* a thread cache's */
+    HS_STATE_CACHED = 0xC5,  /* a thread cache's, or on its way back to its arena */
     HS_STATE_FREEING = 0xC6, /* given back by the program, nothing claimed for it yet */
     HS_STATE_BUSY = 0xC9,    /* claimed by arena code */
+    HS_STATE_RUN = 0xCA,     /* a thread cache's, to be cut up from its end */
+    HS_STATE_SENT = 0xCC,    /* on its way to a cache of its arena, in a chain */
+    HS_STATE_SEEN = 0xCF,    /* CACHED or SENT, and found where it should be */
     HS_STATE_END = 0xD1,     /* no block: the end of a region */
     HS_STATE_LARGE = 0xE1,   /* the one block of a large mapping */
     HS_STATE_DEAD = 0xF0     /* no block any more: swallowed by a merge */
@@ -76,19 +83,19 @@ struct hs_block {
     _Atomic uint8_t left;
 };
 
-/* Per process; set before the first tag is written, never changed. */
-extern uint64_t hs_block_secret;
+/* Per process, random and odd; set before the first tag is written, never changed. */
+extern uint64_t hs_block_key HS_INTERNAL;
 
+/* Multiply-shift by a secret multiplier: two different inputs agree with a chance of 2 in 65,536 at the most, whichever
+ * bits they differ in, and it takes three instructions. Of the payload's address, since free has that at hand. */
 static inline uint16_t hs_block_hash(const struct hs_block *block, uint32_t extent)
 {
-    uint64_t bits = ((uintptr_t)block + ((uint64_t)extent << 24)) ^ hs_block_secret;
-
-    return (uint16_t)((bits * UINT64_C(0x9E3779B97F4A7C15)) >> 48);
+    return (uint16_t)((((uintptr_t)block + HS_TAG_BYTES) ^ extent) * hs_block_key >> 48);
 }
 
-static inline void *hs_block_payload(struct hs_block *block)
+static inline void *hs_block_payload(const struct hs_block *block)
 {
-    return (char *)block + HS_TAG_BYTES;
+    return (void *)((uintptr_t)block + HS_TAG_BYTES);
 }
 
 static inline struct hs_block *hs_block_of(const void *payload)
@@ -129,6 +136,14 @@ static inline void hs_block_set_bytes(struct hs_block *block, size_t bytes, unsi
 static inline bool hs_block_is_intact(const struct hs_block *block)
 {
     return hs_load_relaxed(&block->check) == hs_block_hash(block, hs_block_extent(block)); /* relaxed: as above */
+}
+
+/* True if the tag verifies and the state is `state`: asked of a block by its owner, or of what a program says it owns.
+ */
+static inline bool hs_block_is_owned(const struct hs_block *block, uint32_t extent, uint8_t state)
+{
+    return HS_LIKELY(hs_load_owned(uint16_t, &block->check) == hs_block_hash(block, extent)) &&
+           HS_LIKELY(hs_load_owned(uint8_t, &block->state) == state);
 }
 
 static inline struct hs_block *hs_block_at(struct hs_block *block, size_t offset)
@@ -185,6 +200,43 @@ static inline bool hs_state_is_free(uint8_t state)
 static inline unsigned hs_state_list(uint8_t state)
 {
     return state & 0x3F;
+}
+
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
+
+/* Where the uncut part of a run ends, in bytes from its tag. */
+static inline _Atomic size_t *hs_run_end_word(const struct hs_block *run)
+{
+    return (_Atomic size_t *)((uintptr_t)run + HS_TAG_BYTES);
+}
+
+/* The block becomes a run; the caller owns it, and the boundary rule holds. */
+static inline void hs_run_begin(struct hs_block *run)
+{
+    hs_store_relaxed(hs_run_end_word(run), hs_block_bytes(run)); /* relaxed: the lock hands it on */
+    hs_block_set_state(run, HS_STATE_RUN);
+}
+
+/* Cuts a block of `block_bytes`, in state `state`, off the end of the run, whose uncut part is `uncut_bytes` long. */
+static inline struct hs_block *hs_run_cut(struct hs_block *run, size_t uncut_bytes, size_t block_bytes, unsigned arena,
+                                          uint8_t state)
+{
+    struct hs_block *block = hs_block_at(run, uncut_bytes - block_bytes);
+
+    hs_block_set_bytes(block, block_bytes, arena);
+    hs_block_set_state(block, state);
+    hs_block_set_left(block, 0);
+    /* [RUN] the new tag is visible before the run ends there. */
+    hs_store_release(hs_run_end_word(run), uncut_bytes - block_bytes);
+    return block;
+}
+
+/* The bytes to the next tag, of any block and at any moment that the caller holds all locks of its arena. */
+static inline size_t hs_block_tile_bytes(const struct hs_block *block)
+{
+    if (hs_block_state(block) == HS_STATE_RUN)
+        return hs_load_acquire(hs_run_end_word(block)); /* [RUN] */
+    return hs_block_bytes(block);
 }
 
 /* The bytes of the block that serves a request; the caller has bounded the request. */

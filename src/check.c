@@ -1,7 +1,7 @@
 #include "check.h"
 
+#include "cache_parts.h"
 #include "freetree.h"
-#include "heap.h"
 #include "options.h"
 #include "report.h"
 
@@ -18,6 +18,7 @@ struct tally {
     uint64_t bytes_on[HS_LISTS];
     uint64_t used_blocks, used_bytes; /* FREEING ones are not taken back yet, and count */
     uint64_t busy_blocks;
+    uint64_t cached_blocks, runs; /* CACHED and not SEEN: no cache that was asked holds it */
     uint64_t regions, region_bytes;
     bool complete; /* every region was walked to its end */
 };
@@ -43,7 +44,8 @@ static bool state_is_valid(uint8_t state)
 {
     if (hs_state_is_free(state))
         return hs_state_list(state) < HS_LISTS;
-    return state == HS_STATE_USED || state == HS_STATE_CACHED || state == HS_STATE_FREEING || state == HS_STATE_BUSY;
+    return state == HS_STATE_USED || state == HS_STATE_CACHED || state == HS_STATE_SENT || state == HS_STATE_SEEN ||
+           state == HS_STATE_FREEING || state == HS_STATE_BUSY || state == HS_STATE_RUN;
 }
 
 static bool is_linked(struct hs_freelist *list, const struct hs_free_block *node) HS_NO_ANALYSIS
@@ -102,9 +104,22 @@ static void check_block(struct checker *checker, struct hs_arena *arena, struct 
     } else if (state == HS_STATE_BUSY) {
         tally->busy_blocks++;
     } else {
+        tally->cached_blocks += state == HS_STATE_CACHED || state == HS_STATE_SENT;
+        tally->runs += state == HS_STATE_RUN;
         tally->used_blocks++;
-        tally->used_bytes += hs_block_bytes(block);
+        tally->used_bytes += hs_block_tile_bytes(block);
     }
+}
+
+/* False where the walk cannot go on. */
+static bool check_run(struct checker *checker, const struct hs_block *run)
+{
+    size_t uncut_bytes = hs_block_tile_bytes(run);
+
+    return expect(checker,
+                  uncut_bytes >= HS_BLOCK_BYTES_LEAST && uncut_bytes <= hs_block_bytes(run) &&
+                      uncut_bytes % HS_ALIGNMENT == 0,
+                  "B8", hs_block_payload(run), "a run does not say where its uncut part ends");
 }
 
 static void check_map(struct checker *checker, struct hs_region *region)
@@ -132,13 +147,14 @@ static void check_region(struct checker *checker, struct hs_arena *arena, struct
     tally->regions++;
     tally->region_bytes += hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
     while (block < end) {
-        if (!check_tag(checker, arena, region, block, left_state)) {
+        if (!check_tag(checker, arena, region, block, left_state) ||
+            (hs_block_state(block) == HS_STATE_RUN && !check_run(checker, block))) {
             tally->complete = false;
             return;
         }
         check_block(checker, arena, block, left_state, tally);
         left_state = hs_block_state(block);
-        block = hs_block_right(block);
+        block = hs_block_at(block, hs_block_tile_bytes(block));
     }
     (void)expect(checker, block == end && hs_block_state(end) == HS_STATE_END && hs_block_is_intact(end), "B1", end,
                  "a region does not end at its END tag");
@@ -255,19 +271,199 @@ static void check_tree(struct checker *checker, struct hs_arena *arena, struct h
     (void)expect(checker, blocks == list->blocks, "F5", list, "the tree holds other blocks than the list");
 }
 
+/* ---- caches ------------------------------------------------------------------------------------------------------ */
+
+struct cached_in_arena {
+    const struct hs_arena *arena;
+    uint64_t runs, run_cuts;
+};
+
+static void add_runs(struct hs_cache *cache, void *context)
+{
+    struct cached_in_arena *cached = context;
+
+    if (cache->arena != cached->arena)
+        return;
+    cached->runs += cache->run != NULL;
+    cached->run_cuts += hs_load_relaxed(&cache->run_cuts); /* relaxed: at rest */
+}
+
+/* What is found in one place. */
+struct found {
+    struct checker *checker;
+    uint8_t state; /* CACHED, or in chains SENT */
+    uint64_t blocks, bytes;
+};
+
+/* Marks the block SEEN, so that a second place that holds it is noticed. */
+static void see(struct hs_arena *arena, void *payload, unsigned class_index, void *context)
+{
+    struct found *found = context;
+    struct hs_block *block = hs_block_of(payload);
+
+    if (!expect(found->checker, hs_block_is_intact(block) && hs_block_state(block) == found->state, "C1", payload,
+                "a cached block does not say so, or is in two places"))
+        return;
+    hs_block_set_state(block, HS_STATE_SEEN);
+    (void)expect(found->checker, hs_block_arena(block) == arena->number, "C1", payload,
+                 "a cached block is of another arena");
+    if (class_index != HS_CLASS_NONE)
+        (void)expect(found->checker, hs_block_bytes(block) == hs_class_bytes(class_index), "C4", payload,
+                     "a block is in the bin of another class");
+    found->blocks++;
+    found->bytes += hs_block_bytes(block);
+}
+
+/* What is in no bin and no depot is in a chain. */
+static void unsee(struct hs_arena *arena, void *payload, unsigned class_index, void *context)
+{
+    (void)arena;
+    (void)context;
+    if (hs_block_state(hs_block_of(payload)) == HS_STATE_SEEN)
+        hs_block_set_state(hs_block_of(payload), class_index != HS_CLASS_NONE ? HS_STATE_CACHED : HS_STATE_SENT);
+}
+
+static bool bins_are_sound(struct checker *checker, const struct hs_cache *cache)
+{
+    bool sound = true;
+
+    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
+        void **base = hs_load_relaxed(&cache->records[i].base); /* relaxed: at rest */
+        void **top = hs_load_relaxed(&cache->bins[i].top);
+
+        sound &= expect(checker, base[-1] == HS_SENTINEL && base <= top && top <= cache->bins[i].full, "C4", cache,
+                        "a bin's stack is out of its bounds");
+    }
+    return sound;
+}
+
+static void see_cache(struct hs_cache *cache, void *context)
+{
+    struct checker *checker = context;
+    struct found found = {.checker = checker, .state = HS_STATE_CACHED};
+
+    if (bins_are_sound(checker, cache))
+        hs_cache_for_each_in_bins(cache, see, &found);
+    for (unsigned i = 0; i < HS_OUTBOXES; i++) {
+        const struct hs_outbox *box = &cache->outboxes[i];
+
+        found = (struct found){.checker = checker, .state = HS_STATE_SENT};
+        hs_cache_for_each_in_outbox(box, see, &found);
+        (void)expect(checker,
+                     found.blocks == hs_load_relaxed(&box->blocks) && found.bytes == hs_load_relaxed(&box->bytes), "C5",
+                     box, "an outbox holds other blocks than it says");
+    }
+    if (cache->run != NULL)
+        (void)expect(checker,
+                     hs_block_state(cache->run) == HS_STATE_RUN &&
+                         hs_block_tile_bytes(cache->run) == hs_load_relaxed(&cache->run_bytes),
+                     "C3", hs_block_payload(cache->run),
+                     "a cache's run is none, or cut elsewhere than the cache knows");
+}
+
+static void unsee_cache(struct hs_cache *cache, void *context)
+{
+    hs_cache_for_each_in_bins(cache, unsee, context);
+    hs_cache_for_each_pending(cache, unsee, context);
+    for (unsigned i = 0; i < HS_OUTBOXES; i++)
+        hs_cache_for_each_in_outbox(&cache->outboxes[i], unsee, context);
+}
+
+struct mail {
+    struct found found;
+    const struct hs_arena *arena;
+};
+
+static void see_pending(struct hs_cache *cache, void *context)
+{
+    struct mail *mail = context;
+
+    if (cache->arena == mail->arena)
+        hs_cache_for_each_pending(cache, see, &mail->found);
+}
+
+static void see_depot(struct checker *checker, struct hs_arena *arena)
+{
+    struct found found = {.checker = checker, .state = HS_STATE_CACHED};
+
+    if (hs_depot_of(arena) == NULL)
+        return;
+    hs_cache_for_each_in_depot(arena, see, &found);
+    (void)expect(checker,
+                 found.blocks == hs_load_relaxed(&arena->depot->blocks) &&
+                     found.bytes == hs_load_relaxed(&arena->depot->bytes),
+                 "C5", arena->depot, "a depot holds other blocks than it says");
+}
+
+static bool see_in_arena(struct hs_arena *arena, void *context)
+{
+    struct mail mail = {{.checker = context, .state = HS_STATE_SENT}, arena};
+
+    if (arena->number == HS_ARENA_FIRST_CLASS)
+        return true;
+    hs_cache_for_each_in_inbox(arena, see, &mail.found);
+    hs_cache_for_each_locked(see_pending, &mail);
+    (void)expect(mail.found.checker,
+                 mail.found.blocks == hs_load_relaxed(&arena->inbox_blocks) &&
+                     mail.found.bytes == hs_load_relaxed(&arena->inbox_bytes),
+                 "C5", arena, "an inbox holds other blocks than it says");
+    see_depot(context, arena);
+    return true;
+}
+
+static bool unsee_in_arena(struct hs_arena *arena, void *context)
+{
+    if (arena->number == HS_ARENA_FIRST_CLASS)
+        return true;
+    hs_cache_for_each_in_inbox(arena, unsee, context);
+    hs_cache_for_each_in_depot(arena, unsee, context);
+    return true;
+}
+
 /* ---- arenas and large mappings -------------------------------------------------------------------------------------
  */
 
 static void check_rest(struct checker *checker, const struct hs_arena *arena, const struct tally *tally)
 {
     struct hs_account account = hs_arena_account(arena);
+    struct cached_in_arena cached = {.arena = arena};
 
+    hs_cache_for_each_locked(add_runs, &cached);
+    (void)expect(checker, tally->cached_blocks == 0, "C2", arena, "a cached block is in no cache");
+    (void)expect(checker, tally->runs == cached.runs, "C3", arena, "a run is no cache's");
     (void)expect(checker, tally->busy_blocks == 0, "A3", arena, "a block is in flight at rest");
     (void)expect(checker, account.claimed == account.settled, "A4", arena, "a claim is in flight at rest");
     (void)expect(checker, account.used_bytes == tally->used_bytes, "A5", arena,
                  "used_bytes is not the sum of the used blocks");
-    (void)expect(checker, account.allocations - account.frees == tally->used_blocks, "A5", arena,
+    (void)expect(checker, account.allocations + cached.run_cuts - account.frees == tally->used_blocks, "A5", arena,
                  "allocations less frees is not the number of used blocks");
+}
+
+static bool touches_another(const struct hs_large_set *set, const struct hs_region *region, size_t region_bytes)
+{
+    for (const struct hs_region *run = set->cached; run != NULL; run = run->next)
+        if (run->base == region->base + region_bytes)
+            return true;
+    return false;
+}
+
+static void check_large_cache_locked(struct checker *checker, struct hs_large_set *set) HS_REQUIRES(set->lock)
+{
+    size_t runs = 0, bytes = 0, page = hs_os_page_bytes();
+
+    for (struct hs_region *run = set->cached; run != NULL; run = run->next) {
+        size_t run_bytes = hs_load_relaxed(&run->bytes); /* relaxed: under the set's lock */
+
+        (void)expect(checker, ((uintptr_t)run->base | run_bytes) % page == 0 && run_bytes >= HS_GRANULE_BYTES, "L5",
+                     run->base, "a run in the cache is not whole pages, or too short");
+        (void)expect(checker, !run->is_live && hs_region_find(hs_large_payload(run)) == NULL, "L5", run->base,
+                     "a run in the cache is in use");
+        (void)expect(checker, !touches_another(set, run, run_bytes), "L5", run->base, "two runs in the cache touch");
+        runs++;
+        bytes += run_bytes;
+    }
+    (void)expect(checker, runs == set->cached_runs && bytes == set->cached_bytes, "L5", set,
+                 "a cache's count of runs or bytes is wrong");
 }
 
 static void check_large_set(struct checker *checker, struct hs_large_set *set)
@@ -293,6 +489,7 @@ static void check_large_set(struct checker *checker, struct hs_large_set *set)
     }
     (void)expect(checker, blocks == set->blocks && bytes == set->bytes, "L3", set,
                  "a set's count of large blocks or bytes is wrong");
+    check_large_cache_locked(checker, set);
     hs_mutex_unlock(&set->lock);
 }
 
@@ -321,8 +518,19 @@ static bool check_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 size_t hs_check_heap(enum heapster_check_mode mode, heapster_report *report, void *context)
 {
     struct checker checker = {mode, report, context, 0};
+    bool at_rest = mode == HEAPSTER_CHECK_AT_REST;
 
-    hs_heap_for_each_arena(check_arena, &checker);
+    hs_mutex_lock(hs_heap_lock());
+    if (at_rest) {
+        hs_cache_for_each_locked(see_cache, &checker);
+        hs_heap_for_each_arena_locked(see_in_arena, &checker);
+    }
+    hs_heap_for_each_arena_locked(check_arena, &checker);
+    if (at_rest) {
+        hs_cache_for_each_locked(unsee_cache, NULL);
+        hs_heap_for_each_arena_locked(unsee_in_arena, NULL);
+    }
+    hs_mutex_unlock(hs_heap_lock());
     check_large_set(&checker, &hs_heap_large);
     return checker.broken;
 }

@@ -6,11 +6,12 @@
  * followed only after it was found to lead to memory of the arena, so a broken heap ends in a report and not in a
  * crash.
  *
- *     B1 to B7  blocks and tags          block.h
+ *     B1 to B8  blocks and tags          block.h
  *     F1 to F6  free lists               freelist.h
  *     A1 to A5  arenas (A3 to A5 at rest) arena.h
  *     R1        regions and their map    region.h (R2, R3 and R4 are seen as L2, A2 and L4)
  *     L1 to L4  large mappings           large.h
+ *     C1 to C5  thread caches, at rest   cache.h
  *
  * What cannot be seen from outside has no number here: O1, O2, P1, P2, R5, R6, H1, H2.
  */

@@ -10,6 +10,8 @@
 #define HS_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define HS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define HS_CACHE_LINE_BYTES 64
+/* Of a variable that only the library itself names: it is reached without a look-up. */
+#define HS_INTERNAL __attribute__((visibility("hidden")))
 
 /* Clang's thread-safety analysis; gcc has none. */
 #if defined(__clang__)

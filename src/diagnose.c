@@ -59,13 +59,13 @@ static void judge_in_region(struct hs_region *region, const void *payload, const
 {
     struct hs_block *block = hs_region_first_block(region), *end = hs_region_end_tag(region);
 
-    while (block < end && tag_verifies(region->arena, block) && hs_block_bytes(block) != 0) {
-        struct hs_block *right = hs_block_right(block);
+    while (block < end && tag_verifies(region->arena, block) && hs_block_tile_bytes(block) != 0) {
+        struct hs_block *right = hs_block_at(block, hs_block_tile_bytes(block));
 
         if ((const char *)right + HS_TAG_BYTES > (const char *)payload) {
             uint8_t state = hs_block_state(block);
 
-            if (hs_state_is_free(state) || state == HS_STATE_FREEING || state == HS_STATE_BUSY)
+            if (hs_state_is_free(state) || state == HS_STATE_FREEING || state == HS_STATE_BUSY || state == HS_STATE_RUN)
                 say_freed_twice(verdict, operation, "inside free memory");
             else if (hs_block_payload(block) != payload)
                 say_interior(verdict, operation, hs_block_payload(block));
@@ -86,7 +86,7 @@ static bool was_freed(const struct hs_arena *arena, struct hs_block *block, uint
 {
     if (!hs_state_is_free(state))
         return state == HS_STATE_DEAD || state == HS_STATE_FREEING || state == HS_STATE_BUSY ||
-               state == HS_STATE_CACHED;
+               state == HS_STATE_CACHED || state == HS_STATE_SENT || state == HS_STATE_RUN;
     return hs_state_list(state) < HS_LISTS &&
            hs_freelist_is_undamaged(&arena->lists[hs_state_list(state)], (struct hs_free_block *)block);
 }
@@ -163,6 +163,35 @@ void hs_diagnose(const void *payload, const char *operation)
     else
         judge_elsewhere(payload, operation, &verdict);
     hs_report_misuse(verdict.what.bytes, verdict.address, verdict.found.bytes, verdict.expected);
+}
+
+bool hs_diagnose_cached(const void *payload)
+{
+    struct verdict verdict = {.address = payload};
+    struct hs_block *block = hs_block_of(payload);
+    struct hs_region *region = hs_region_find(block);
+    uint8_t state;
+    bool is_sound = false;
+
+    if (region == NULL)
+        return false;
+    /* While no boundary can move: the owner of the block to the right may just have been writing its tag. */
+    hs_arena_lock_all(region->arena);
+    state = hs_block_state(block);
+    if (!tag_verifies(region->arena, block)) {
+        say_overwritten(&verdict, block);
+    } else if (state != HS_STATE_CACHED) {
+        say(&verdict, "double free", "", "in a cache, and ", "a cached block");
+        hs_text_add(&verdict.found, hs_state_name(state));
+    } else if (!hs_block_is_intact(hs_block_right(block))) {
+        say_overwritten(&verdict, hs_block_right(block));
+    } else {
+        is_sound = true;
+    }
+    hs_arena_unlock_all(region->arena);
+    if (!is_sound)
+        hs_report_misuse(verdict.what.bytes, verdict.address, verdict.found.bytes, verdict.expected);
+    return is_sound;
 }
 
 void hs_diagnose_size(const void *payload, const char *what, unsigned long long given, unsigned long long least,

@@ -5,9 +5,9 @@
  *           them it takes stdio's list lock, which libc's fork takes after our handler has run: another thread may
  *           hold it and be waiting for one of our locks.
  * parent    releases them.
- * child     releases them, too; the threads that owned blocks in flight are gone, so every arena publishes what is
- * BUSY. A mapping that a vanished thread had just made or was about to unmap stays mapped; it holds no pages that the
- * child would touch.
+ * child     releases them, too. The threads that owned blocks in flight or in their caches are gone: where there were
+ *           such threads, every arena publishes what nobody owns any more. A mapping that a vanished thread had just
+ * made or was about to unmap stays mapped; it holds no pages that the child would touch.
  *
  * Handlers of other libraries may run between our prepare and our parent or child handler; the forking thread then
  * owns every lock and passes (sync.h).
@@ -15,7 +15,8 @@
  * What fork needs, a list of every lock there is, also serves whoever asks which of them are held, and how busy they
  * are.
  */
-#include "heap.h"
+#include "cache.h"
+#include "depot.h"
 #include "os.h"
 #include "text.h"
 
@@ -52,6 +53,13 @@ static bool visit_own_large(struct hs_arena *arena, void *context)
     return true;
 }
 
+static bool visit_depot(struct hs_arena *arena, void *context)
+{
+    if (hs_depot_of(arena) != NULL)
+        visit_lock(context, &arena->depot->lock, arena, NULL);
+    return true;
+}
+
 /* Outermost first. */
 static void visit_all(hs_visit_lock *visit, void *context, for_each_arena *arenas)
 {
@@ -62,11 +70,13 @@ static void visit_all(hs_visit_lock *visit, void *context, for_each_arena *arena
     arenas(visit_arena, &look);
     visit_lock(&look, &hs_heap_large.lock, NULL, "large blocks");
     arenas(visit_own_large, &look);
+    arenas(visit_depot, &look);
     visit_lock(&look, hs_region_lock(HS_REGION_LOCK_OVERLAYS), NULL, "overlays");
     visit_lock(&look, hs_region_lock(HS_REGION_LOCK_LEAVES), NULL, "region map");
     visit_lock(&look, hs_os_break_lock(), NULL, "break");
     visit_lock(&look, hs_region_lock(HS_REGION_LOCK_DESCRIPTORS), NULL, "region descriptors");
     visit_lock(&look, hs_heap_pool_lock(), NULL, "arena records");
+    visit_lock(&look, hs_depot_pool_lock(), NULL, "depots");
 }
 
 /* ---- fork -------------------------------------------------------------------------------------------------------- */
@@ -106,18 +116,41 @@ static void in_parent(void)
     hs_os_stdio_unlock();
 }
 
-static bool restart_arena(struct hs_arena *arena, void *context)
+static bool look_for_claims(struct hs_arena *arena, void *context)
+{
+    bool *in_flight = context;
+
+    hs_store_relaxed(&arena->draining, false); /* relaxed: nobody else runs */
+    *in_flight |= hs_arena_claims_in_flight(arena) != 0;
+    return true;
+}
+
+static bool sweep_arena(struct hs_arena *arena, void *context)
 {
     (void)context;
-    hs_arena_restart_in_child(arena);
+    hs_arena_sweep_in_child(arena);
     return true;
+}
+
+/* Where no other thread had a cache or a claim in flight, nothing is lost, and most children are not to pay for reading
+ * every tag. What was FREEING then stays so: a free that had not begun when the process was copied. */
+static void take_over_orphans(void)
+{
+    bool orphans = hs_cache_forget_others_in_child();
+
+    hs_heap_for_each_arena_locked(look_for_claims, &orphans);
+    if (!orphans)
+        return;
+    hs_cache_mark_in_child();
+    hs_heap_for_each_arena_locked(sweep_arena, NULL);
+    hs_cache_unmark_in_child();
 }
 
 /* The only thread of the child is the one that took the locks, so it may release them. */
 static void in_child(void)
 {
     release_all();
-    hs_heap_for_each_arena_locked(restart_arena, NULL);
+    take_over_orphans();
     hs_os_stdio_reset_in_child();
 }
 
@@ -152,6 +185,8 @@ void hs_heap_lock_name(const struct hs_lock *lock, struct hs_text *name)
     }
     if (rank == HS_RANK_LARGE)
         hs_text_add(name, "large blocks of ");
+    if (rank == HS_RANK_DEPOT)
+        hs_text_add(name, "depot of ");
     if (lock->arena->number == HS_ARENA_FIRST_CLASS) {
         hs_text_add(name, "first-class arena ");
         hs_text_add_address(name, lock->arena);

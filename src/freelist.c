@@ -3,7 +3,7 @@
 #include "freetree.h"
 #include "heapster.h"
 
-enum { RANGE_SHIFT = 7, LAST_SHIFT = 21 };
+enum { RANGE_SHIFT = 8, LAST_SHIFT = 20 };
 
 _Static_assert(HS_RANGE_BYTES_LEAST == 1 << RANGE_SHIFT, "the first range list begins at a power of two");
 _Static_assert(HS_EXACT_LISTS + (LAST_SHIFT - RANGE_SHIFT) * 4 + 1 == HS_LISTS, "lists by size");

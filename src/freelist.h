@@ -3,9 +3,9 @@
  *
  * The idea. An arena has one list for each range of sizes. The lists of small sizes hold blocks of one size alone:
  * whatever is at the head fits. A list of larger sizes holds a range, so some of its blocks may be too small for a
- * request that falls into the range; looking through them one by one would be linear in their number. Blocks from 128
- * bytes on have room for more than two links, so the blocks of such a list also form a balanced tree (a treap whose
- * priorities are a keyed hash of the address). Its key is what the strategy asks for:
+ * request that falls into the range; looking through them one by one would be linear in their number. Its blocks, of
+ * 256 bytes and more, have room for more than two links, so the blocks of such a list also form a balanced tree (a
+ * treap whose priorities are a keyed hash of the address). Its key is what the strategy asks for:
  *
  *     by publication, newest first    for first, next and worst fit; each node knows the largest block below it
  *     by size, of equal ones newest   for best fit
@@ -14,9 +14,9 @@
  *     tree k:   root -> two children ...                 range lists, the same blocks
  *
  * Lists by size (63 of them):
- *     0 ... 5     32, 48, ..., 112 bytes exactly
- *     6 ... 61    128 bytes to 2 MiB, four lists for each doubling
- *     62          2 MiB and more
+ *     0 ... 13    32, 48, ..., 240 bytes exactly
+ *     14 ... 61   256 bytes to 1 MiB, four lists for each doubling
+ *     62          1 MiB and more
  *
  * What a search costs, with n blocks in the list that the request falls into (all other lists answer at once):
  *     first fit   O(log n)   the newest that is large enough: the leftmost by the largest below
@@ -52,9 +52,9 @@
 #include "block.h"
 #include "sync.h"
 
-#define HS_EXACT_LISTS 6U
+#define HS_EXACT_LISTS 14U
 #define HS_LISTS 63U
-#define HS_RANGE_BYTES_LEAST ((size_t)128)
+#define HS_RANGE_BYTES_LEAST ((size_t)256)
 
 struct hs_free_block {
     struct hs_block tag;

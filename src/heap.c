@@ -6,6 +6,7 @@
 #include "options.h"
 #include "os.h"
 #include "pool.h"
+#include "size_class.h"
 
 _Atomic bool hs_heap_is_ready;
 struct hs_large_set hs_heap_large = {.lock = HS_MUTEX_INITIALIZER(HS_RANK_LARGE)};
@@ -45,7 +46,7 @@ void hs_heap_make_ready(void)
     if (!hs_load_relaxed(&hs_heap_is_ready)) { /* relaxed: written under this lock */
         hs_thread()->initializing = true;
         hs_os_init();
-        hs_block_secret = hs_os_entropy();
+        hs_block_key = hs_os_entropy() | 1;
         (void)hs_options_read_environment();
         hs_arena_init(&first_arena, 0, HS_REGION_BREAK, hs_load_relaxed(&hs_options.strategy));
         first_arena.large = &hs_heap_large;
@@ -59,9 +60,9 @@ void hs_heap_make_ready(void)
 
 /* ---- arenas ---------------------------------------------------------------------------------------------------- */
 
-static struct hs_arena *table_arena(unsigned index)
+struct hs_arena *hs_heap_table_arena(unsigned number)
 {
-    return hs_load_acquire(&heap.table[index]); /* [ARENA-TABLE] */
+    return number < HS_ARENAS_MAX ? hs_load_acquire(&heap.table[number]) : NULL; /* [ARENA-TABLE] */
 }
 
 static unsigned arena_limit(void)
@@ -80,22 +81,50 @@ static unsigned arena_limit(void)
 }
 
 /* The arena, made if need be; NULL where there is no memory for it. */
+static struct hs_arena *make_table_arena_locked(unsigned index) HS_REQUIRES(heap.lock)
+{
+    struct hs_arena *arena = hs_heap_table_arena(index);
+
+    if (arena != NULL)
+        return arena;
+    arena = hs_pool_take(&arenas);
+    if (arena == NULL)
+        return NULL;
+    hs_arena_init(arena, index, HS_REGION_BREAK, hs_load_relaxed(&hs_options.strategy));
+    arena->large = &hs_heap_large;
+    hs_store_release(&heap.table[index], arena); /* [ARENA-TABLE] */
+    return arena;
+}
+
 static struct hs_arena *make_table_arena(unsigned index)
 {
     struct hs_arena *arena;
 
     hs_mutex_lock(&heap.lock);
-    arena = table_arena(index);
-    if (arena == NULL) {
-        arena = hs_pool_take(&arenas);
-        if (arena != NULL) {
-            hs_arena_init(arena, index, HS_REGION_BREAK, hs_load_relaxed(&hs_options.strategy));
-            arena->large = &hs_heap_large;
-            hs_store_release(&heap.table[index], arena); /* [ARENA-TABLE] */
-        }
-    }
+    arena = make_table_arena_locked(index);
     hs_mutex_unlock(&heap.lock);
     return arena;
+}
+
+struct hs_arena *hs_heap_enter_arena_locked(void) HS_NO_ANALYSIS
+{
+    struct hs_arena *fewest = &first_arena;
+    unsigned limit = arena_limit();
+
+    for (unsigned i = 0; i < limit && fewest->threads != 0; i++) {
+        struct hs_arena *arena = make_table_arena_locked(i);
+
+        if (arena != NULL && arena->threads < fewest->threads)
+            fewest = arena;
+    }
+    fewest->threads++;
+    hs_thread()->arena = fewest;
+    return fewest;
+}
+
+void hs_heap_leave_arena_locked(struct hs_arena *arena)
+{
+    arena->threads--;
 }
 
 struct hs_arena *hs_heap_arena(void)
@@ -105,7 +134,7 @@ struct hs_arena *hs_heap_arena(void)
     if (HS_UNLIKELY(self->arena == NULL)) {
         unsigned index = hs_add_relaxed(&heap.next_arena, 1) % arena_limit();
 
-        self->arena = table_arena(index);
+        self->arena = hs_heap_table_arena(index);
         if (self->arena == NULL)
             self->arena = make_table_arena(index);
         if (self->arena == NULL)
@@ -117,7 +146,7 @@ struct hs_arena *hs_heap_arena(void)
 bool hs_heap_for_each_table_arena(hs_visit_arena *visit, void *context)
 {
     for (unsigned i = 0; i < HS_ARENAS_MAX; i++) {
-        struct hs_arena *arena = table_arena(i);
+        struct hs_arena *arena = hs_heap_table_arena(i);
 
         if (arena != NULL && !visit(arena, context))
             return false;
@@ -152,14 +181,14 @@ void hs_heap_set_strategy(uint8_t strategy)
     hs_mutex_lock(&heap.lock);
     hs_store_relaxed(&hs_options.strategy, strategy);
     for (unsigned i = 0; i < HS_ARENAS_MAX; i++)
-        if (table_arena(i) != NULL)
-            hs_arena_set_strategy(table_arena(i), strategy);
+        if (hs_heap_table_arena(i) != NULL)
+            hs_arena_set_strategy(hs_heap_table_arena(i), strategy);
     hs_mutex_unlock(&heap.lock);
 }
 
 /* Purging has no thread of its own: whoever is on a slow path looks whether any arena is due, also those whose threads
  * are gone, once in a tick of the coarse clock at the most. */
-static void decay(void)
+void hs_heap_decay(void)
 {
     static _Atomic uint64_t looked_at_ms;
     uint64_t now_ms = hs_os_now_ms();
@@ -169,8 +198,18 @@ static void decay(void)
         return;
     hs_store_relaxed(&looked_at_ms, now_ms);
     for (unsigned i = 0; i < arena_limit(); i++)
-        if (table_arena(i) != NULL)
-            hs_arena_decay(table_arena(i), now_ms);
+        if (hs_heap_table_arena(i) != NULL)
+            hs_arena_decay(hs_heap_table_arena(i), now_ms);
+    hs_large_decay(&hs_heap_large, now_ms);
+}
+
+static void decay_first_class(struct hs_arena *arena)
+{
+    uint64_t now_ms = hs_os_now_ms();
+
+    hs_arena_decay(arena, now_ms);
+    if (hs_heap_has_own_large(arena))
+        hs_large_decay(arena->large, now_ms);
 }
 
 struct trim_request {
@@ -273,7 +312,7 @@ struct hs_mutex *hs_heap_pool_lock(void)
 static struct hs_block *allocate_elsewhere(const struct hs_arena *own, size_t block_bytes, size_t alignment)
 {
     for (unsigned i = 0; i < HS_ARENAS_MAX; i++) {
-        struct hs_arena *arena = table_arena(i);
+        struct hs_arena *arena = hs_heap_table_arena(i);
         struct hs_block *block = NULL;
 
         if (arena != NULL && arena != own)
@@ -284,36 +323,49 @@ static struct hs_block *allocate_elsewhere(const struct hs_arena *own, size_t bl
     return NULL;
 }
 
+size_t hs_heap_block_bytes_for(size_t bytes)
+{
+    size_t block_bytes = hs_block_bytes_for(bytes);
+
+    /* Relaxed: set at the start. */
+    if (block_bytes > HS_CLASS_UNITS_MOST * HS_ALIGNMENT || !hs_load_relaxed(&hs_options.cache))
+        return block_bytes;
+    return hs_class_bytes(hs_class_for(block_bytes));
+}
+
 void *hs_heap_allocate(struct hs_arena *arena, size_t bytes, size_t alignment, bool *zeroed)
 {
     struct hs_arena *own = arena != NULL ? arena : hs_heap_arena();
     size_t threshold = hs_load_relaxed(&hs_options.mmap_threshold); /* relaxed: old or new, either is right */
     bool fits_arena, is_large;
+    size_t block_bytes;
 
     *zeroed = false;
     if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
         return NULL;
     fits_arena = bytes < HS_ARENA_REQUEST_MAX - 64 && alignment < HS_ARENA_REQUEST_MAX - 64 - bytes;
     is_large = own->large != NULL && (!fits_arena || bytes + (alignment > HS_ALIGNMENT ? alignment : 0) >= threshold);
+    block_bytes =
+        arena == NULL && alignment == HS_ALIGNMENT ? hs_heap_block_bytes_for(bytes) : hs_block_bytes_for(bytes);
     for (int attempt = 0; attempt < 2; attempt++) {
         struct hs_block *block = NULL;
 
         if (is_large) {
-            void *payload = hs_large_allocate(own->large, bytes, alignment);
+            void *payload = hs_large_allocate(own->large, bytes, alignment, zeroed);
 
-            decay();
-            *zeroed = payload != NULL;
+            hs_heap_decay();
             if (payload != NULL)
                 return payload;
         }
         if (fits_arena)
-            block = hs_arena_allocate(own, hs_block_bytes_for(bytes), alignment);
+            block = hs_arena_allocate(own, block_bytes, alignment);
         if (block == NULL && fits_arena && arena == NULL)
-            block = allocate_elsewhere(own, hs_block_bytes_for(bytes), alignment);
+            block = allocate_elsewhere(own, block_bytes, alignment);
         if (block != NULL)
             return hs_block_payload(block);
         /* Address space that arenas hold and do not use may be what is missing, but not for a caller's own memory. */
-        if (own->large == NULL || bytes > hs_load_relaxed(&hs_arena_all_region_bytes) || !hs_heap_trim(0))
+        if (own->large == NULL || bytes > hs_load_relaxed(&hs_arena_all_region_bytes) + hs_large_all_cached_bytes() ||
+            !hs_heap_trim(0))
             break;
     }
     return NULL;
@@ -340,6 +392,17 @@ static bool is_live_block(struct hs_arena *arena, struct hs_block *block)
 {
     return hs_block_arena(block) == arena->number && hs_block_is_intact(block) &&
            hs_block_state(block) == HS_STATE_USED && is_right_tag_intact(arena, block);
+}
+
+bool hs_heap_resolve_by_tag(const void *payload, struct hs_owner *owner)
+{
+    owner->block = hs_block_of(payload);
+    owner->region = NULL;
+    if ((uintptr_t)payload % HS_ALIGNMENT != 0 || !hs_block_is_intact(owner->block) ||
+        hs_block_state(owner->block) != HS_STATE_USED)
+        return false;
+    owner->arena = hs_heap_table_arena(hs_block_arena(owner->block));
+    return owner->arena != NULL;
 }
 
 bool hs_heap_resolve(const void *payload, const char *operation, struct hs_owner *owner)
@@ -382,6 +445,19 @@ size_t hs_heap_usable_bytes(const struct hs_owner *owner)
     return owner->region != NULL ? hs_large_usable_bytes(owner->region) : hs_block_usable_bytes(owner->block);
 }
 
+size_t hs_heap_slack_bytes(const struct hs_owner *owner)
+{
+    size_t block_bytes = hs_block_bytes(owner->block);
+    /* A block is cut to size but for what is too short to be a block. */
+    size_t slack_bytes = HS_BLOCK_BYTES_LEAST + HS_ALIGNMENT - 1;
+
+    /* An eighth is rounded up to the class, and another one may stay after a realloc. Relaxed: set at the start. */
+    if (owner->arena->number != HS_ARENA_FIRST_CLASS && block_bytes > HS_TINY_BLOCK_BYTES_MOST &&
+        hs_load_relaxed(&hs_options.cache))
+        slack_bytes += block_bytes / 4;
+    return slack_bytes;
+}
+
 /* A program that only frees small blocks between others looks for what is due so often. */
 enum { FREES_A_LOOK = 1024 };
 
@@ -394,41 +470,47 @@ void hs_heap_release(const struct hs_owner *owner)
     else if (owner->region == NULL)
         slow = hs_arena_release(owner->arena, owner->block) || hs_thread()->frees++ % FREES_A_LOOK == 0;
     if (slow && owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS)
-        hs_arena_decay(owner->arena, hs_os_now_ms());
+        decay_first_class(owner->arena);
     else if (slow)
-        decay();
+        hs_heap_decay();
 }
 
-/* Resizes without moving, or, for a large block, by moving its pages; NULL where it takes a copy. */
-static void *resize_in_place(const struct hs_owner *owner, size_t bytes)
+/* What becomes of a block that is resized where threads have caches; where they have none, it is cut to size. */
+enum resizing { STAYS, IS_COPIED, IS_CUT_TO_SIZE };
+
+static enum resizing choose_resizing(const struct hs_block *block, size_t block_bytes)
 {
-    if (owner->region != NULL) {
-        /* Half the threshold: a block that goes up and down around it does not change sides each time. */
-        if (bytes < hs_load_relaxed(&hs_options.mmap_threshold) / 2)
-            return NULL;
-        return hs_large_resize(owner->region, bytes);
-    }
-    if (bytes >= HS_ARENA_REQUEST_MAX || !hs_arena_resize(owner->arena, owner->block, hs_block_bytes_for(bytes)))
+    size_t old_bytes = hs_block_bytes(block);
+
+    if (!hs_load_relaxed(&hs_options.cache)) /* relaxed: set at the start */
+        return IS_CUT_TO_SIZE;
+    if (block_bytes == old_bytes)
+        return STAYS;
+    /* A copy of so little costs less than the locks. */
+    if (old_bytes <= HS_TINY_BLOCK_BYTES_MOST)
+        return IS_COPIED;
+    /* What would be given back is not worth them. */
+    return block_bytes < old_bytes && old_bytes - block_bytes <= old_bytes / 8 ? STAYS : IS_CUT_TO_SIZE;
+}
+
+static void *resize_in_arena(const struct hs_owner *owner, size_t bytes)
+{
+    bool is_first_class = owner->arena->number == HS_ARENA_FIRST_CLASS;
+    size_t block_bytes = is_first_class ? hs_block_bytes_for(bytes) : hs_heap_block_bytes_for(bytes);
+    enum resizing resizing = is_first_class ? IS_CUT_TO_SIZE : choose_resizing(owner->block, block_bytes);
+
+    if (resizing == IS_COPIED ||
+        (resizing == IS_CUT_TO_SIZE && !hs_arena_resize(owner->arena, owner->block, block_bytes)))
         return NULL;
     return hs_block_payload(owner->block);
 }
 
-void *hs_heap_resize(const struct hs_owner *owner, void *payload, size_t bytes)
+void *hs_heap_resize_in_place(const struct hs_owner *owner, size_t bytes)
 {
-    size_t usable_bytes = hs_heap_usable_bytes(owner);
-    bool stays_in_arena = owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS;
-    void *resized = resize_in_place(owner, bytes);
-    bool zeroed;
-
-    if (resized != NULL)
-        return resized;
-    resized = hs_heap_allocate(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
-    /* No memory for a smaller block elsewhere: a mapping can still be cut where it stands. */
-    if (resized == NULL && bytes <= usable_bytes)
-        return owner->region != NULL ? hs_large_resize(owner->region, bytes) : payload;
-    if (resized == NULL)
+    if (owner->region == NULL)
+        return bytes < HS_ARENA_REQUEST_MAX ? resize_in_arena(owner, bytes) : NULL;
+    /* Half the threshold: a block that goes up and down around it does not change sides each time. */
+    if (bytes < hs_load_relaxed(&hs_options.mmap_threshold) / 2)
         return NULL;
-    memcpy(resized, payload, bytes < usable_bytes ? bytes : usable_bytes);
-    hs_heap_release(owner);
-    return resized;
+    return hs_large_resize(owner->region, bytes);
 }

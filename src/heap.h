@@ -14,7 +14,8 @@
  * Fields                 written under        read
  *   table[i]             the heap's lock      anywhere, acquire [ARENA-TABLE]
  *   first-class list     the heap's lock      under it
- *   next_arena           anywhere, relaxed    anywhere: which arena a thread gets is a matter of taste
+ *   next_arena           anywhere, relaxed    anywhere: which arena a thread without a cache gets is a matter of taste
+ *   threads of an arena  the heap's lock      under it
  *   ready                HEAP_INIT            anywhere, acquire [INIT]
  *
  * Locks: HEAP_INIT for the first call; HEAP for the table and the list, outermost of all that follow.
@@ -48,6 +49,21 @@ static inline void hs_heap_start(void)
 /* The arena of the calling thread. */
 struct hs_arena *hs_heap_arena(void);
 
+/* The arena that the fewest threads have entered, which from here on is the calling thread's; and the end of that. The
+ * caller of both holds the heap's lock. */
+struct hs_arena *hs_heap_enter_arena_locked(void);
+void hs_heap_leave_arena_locked(struct hs_arena *arena);
+
+/* The arena of the table with that number, or NULL. */
+struct hs_arena *hs_heap_table_arena(unsigned number);
+
+/* The bytes of the block that serves a request of a thread, at most HS_ARENA_REQUEST_MAX: where threads have caches, it
+ * is of a size that they keep. */
+size_t hs_heap_block_bytes_for(size_t bytes);
+
+/* Looks for what is due to be purged; slow paths call it. */
+void hs_heap_decay(void);
+
 /* Memory from the arena, or from wherever there is some if `arena` is NULL; NULL where there is none. `zeroed` is set
  * where the memory reads as zero. */
 void *hs_heap_allocate(struct hs_arena *arena, size_t bytes, size_t alignment, bool *zeroed);
@@ -59,15 +75,22 @@ struct hs_owner {
     struct hs_block *block;
 };
 
+/* True if the tag before `payload`, which may be read, is that of a live block of an arena of the table. What it does
+ * not find out: whether the tag that follows the block has been overwritten. */
+bool hs_heap_resolve_by_tag(const void *payload, struct hs_owner *owner);
+
 /* Resolves a pointer that a program claims to be a live block. False after a misuse was reported, with `operation`
  * ("free", "realloc") in the line. */
 bool hs_heap_resolve(const void *payload, const char *operation, struct hs_owner *owner);
 
 size_t hs_heap_usable_bytes(const struct hs_owner *owner);
+
+/* By how much the usable bytes of a block that is not large may exceed what was asked for. */
+size_t hs_heap_slack_bytes(const struct hs_owner *owner);
 void hs_heap_release(const struct hs_owner *owner);
 
-/* Resizes the block at `payload`, in place or by moving it; NULL, with nothing changed, where there is no memory. */
-void *hs_heap_resize(const struct hs_owner *owner, void *payload, size_t bytes);
+/* Resizes without moving, or, for a large block, by moving its pages; NULL where it takes a copy. */
+void *hs_heap_resize_in_place(const struct hs_owner *owner, size_t bytes);
 
 bool hs_heap_trim(size_t keep_bytes);
 void hs_heap_set_strategy(uint8_t strategy);

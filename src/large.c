@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "large_cache.h"
 #include "os.h"
 
 void hs_large_init(struct hs_large_set *set, struct hs_arena *arena)
@@ -106,38 +107,82 @@ static void give_mapping_back(struct hs_large_set *set, struct hs_region *region
         hs_large_keep_idle(set, region);
 }
 
-void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment)
+/* All of a list that large_cache.h gave out. */
+static bool give_back(struct hs_large_set *set, struct hs_region *leaving)
 {
-    size_t mapping_bytes = mapping_bytes_for(bytes);
-    struct hs_region *region;
+    bool any = leaving != NULL;
 
-    if (mapping_bytes == 0)
-        return NULL;
-    region = take_idle(set, mapping_bytes, alignment);
+    while (leaving != NULL) {
+        struct hs_region *region = leaving;
+
+        hs_region_unlink(&leaving, region);
+        give_mapping_back(set, region);
+    }
+    return any;
+}
+
+/* A mapping for a block: from the cache, of those the kernel refused, or new. */
+static struct hs_region *find_mapping(struct hs_large_set *set, size_t mapping_bytes, size_t alignment, bool *zeroed)
+{
+    struct hs_region *region = hs_large_cache_take(set, mapping_bytes, alignment);
+
+    *zeroed = region == NULL;
+    if (region == NULL)
+        region = take_idle(set, mapping_bytes, alignment);
     if (region == NULL)
         region = map_region(mapping_bytes, alignment);
+    return region;
+}
+
+/* The same, ready for use and in the region map. */
+static struct hs_region *make_block(struct hs_large_set *set, size_t mapping_bytes, size_t alignment, bool *zeroed)
+{
+    struct hs_region *region = find_mapping(set, mapping_bytes, alignment, zeroed);
+
     if (region == NULL)
         return NULL;
     region->set = set;
     region->is_oversized = bytes_of(region) != mapping_bytes;
     write_tag(region);
-    if (!hs_region_enter(region, hs_large_payload(region), 1)) {
-        give_mapping_back(set, region);
+    if (hs_region_enter(region, hs_large_payload(region), 1))
+        return region;
+    give_mapping_back(set, region);
+    return NULL;
+}
+
+void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment, bool *zeroed)
+{
+    size_t mapping_bytes = mapping_bytes_for(bytes);
+    struct hs_region *region, *leaving;
+    bool is_zero = false;
+
+    *zeroed = false;
+    if (mapping_bytes == 0)
         return NULL;
-    }
+    region = make_block(set, mapping_bytes, alignment, &is_zero);
+    /* What is missing, memory, address space or mappings, may be what the cache holds. */
+    if (region == NULL && hs_large_trim(set))
+        region = make_block(set, mapping_bytes, alignment, &is_zero);
+    if (region == NULL)
+        return NULL;
+    *zeroed = is_zero;
     hs_mutex_lock(&set->lock);
     hs_region_link(&set->head, region);
     region->is_live = true;
     set->blocks++;
     set->bytes += bytes_of(region);
     set->allocations++;
+    hs_large_cache_note_peak_locked(set);
+    leaving = hs_large_cache_excess_locked(set);
     hs_mutex_unlock(&set->lock);
+    (void)give_back(set, leaving);
     return hs_large_payload(region);
 }
 
 bool hs_large_release(struct hs_region *region, const void *payload)
 {
     struct hs_large_set *set = region->set;
+    struct hs_region *leaving;
 
     if (set == NULL)
         return false;
@@ -151,11 +196,23 @@ bool hs_large_release(struct hs_region *region, const void *payload)
     set->blocks--;
     set->bytes -= bytes_of(region);
     set->frees++;
-    hs_mutex_unlock(&set->lock);
-    /* Out of the map first: once unmapped, the addresses may be anybody's. */
+    /* Out of the map first: once given back, the addresses may be anybody's. */
     hs_region_leave(payload, 1);
-    give_mapping_back(set, region);
+    hs_large_cache_put_locked(set, region, hs_os_now_ms());
+    leaving = hs_large_cache_excess_locked(set);
+    hs_mutex_unlock(&set->lock);
+    (void)give_back(set, leaving);
     return true;
+}
+
+void hs_large_decay(struct hs_large_set *set, uint64_t now_ms)
+{
+    struct hs_region *leaving;
+
+    hs_mutex_lock(&set->lock);
+    leaving = hs_large_cache_due_locked(set, now_ms);
+    hs_mutex_unlock(&set->lock);
+    (void)give_back(set, leaving);
 }
 
 /* Moves the mapping to where it fits; its entry in the region map goes with it. */
@@ -177,31 +234,55 @@ static void *move_locked(struct hs_large_set *set, struct hs_region *region, siz
     return base;
 }
 
-void *hs_large_resize(struct hs_region *region, size_t bytes)
+/* Lengthens the block where it stands by what is free behind it, or by moving its pages; shortens it in place. */
+static bool resize_locked(struct hs_large_set *set, struct hs_region *region, size_t mapping_bytes)
+    HS_REQUIRES(set->lock)
+{
+    size_t old_bytes = bytes_of(region);
+
+    hs_mutex_assert_held(&set->lock);
+    if (mapping_bytes < old_bytes) {
+        if (hs_os_remap(region->base, old_bytes, mapping_bytes, false) == NULL)
+            return false;
+    } else if (!hs_large_cache_join_locked(set, region->base + old_bytes, mapping_bytes - old_bytes) &&
+               move_locked(set, region, mapping_bytes) == NULL) {
+        return false;
+    }
+    hs_store_relaxed(&region->bytes, mapping_bytes); /* relaxed: the owner's own, or read under the lock */
+    set->bytes += mapping_bytes - old_bytes;
+    hs_large_cache_note_peak_locked(set);
+    return true;
+}
+
+static bool try_to_resize(struct hs_region *region, size_t mapping_bytes)
 {
     struct hs_large_set *set = region->set;
-    size_t mapping_bytes = mapping_bytes_for(bytes), old_bytes = bytes_of(region);
+    struct hs_region *leaving;
     bool resized;
+
+    hs_mutex_lock(&set->lock);
+    resized = resize_locked(set, region, mapping_bytes);
+    leaving = hs_large_cache_excess_locked(set);
+    hs_mutex_unlock(&set->lock);
+    (void)give_back(set, leaving);
+    return resized;
+}
+
+void *hs_large_resize(struct hs_region *region, size_t bytes)
+{
+    size_t mapping_bytes = mapping_bytes_for(bytes);
+    bool resized, grows = mapping_bytes > bytes_of(region);
 
     if (mapping_bytes == 0)
         return NULL;
-    if (mapping_bytes == old_bytes) {
-        region->is_oversized = false;
-        return hs_large_payload(region);
-    }
-    hs_mutex_lock(&set->lock);
-    resized = hs_os_remap(region->base, old_bytes, mapping_bytes, false) != NULL;
-    if (!resized && mapping_bytes > old_bytes)
-        resized = move_locked(set, region, mapping_bytes) != NULL;
+    resized = mapping_bytes == bytes_of(region) || try_to_resize(region, mapping_bytes);
+    if (!resized && grows && hs_large_trim(region->set))
+        resized = try_to_resize(region, mapping_bytes);
+    if (!resized && grows)
+        return NULL;
     /* A mapping that the kernel will not shorten stays as long as it is. */
-    if (resized || mapping_bytes < old_bytes)
-        region->is_oversized = !resized;
-    if (resized) {
-        hs_store_relaxed(&region->bytes, mapping_bytes); /* relaxed: the owner's own, or read under the lock */
-        set->bytes += mapping_bytes - old_bytes;
-    }
-    hs_mutex_unlock(&set->lock);
-    return resized || mapping_bytes < old_bytes ? hs_large_payload(region) : NULL;
+    region->is_oversized = !resized;
+    return hs_large_payload(region);
 }
 
 void hs_large_release_all(struct hs_large_set *set, struct hs_large_set *heir)
@@ -217,7 +298,8 @@ void hs_large_release_all(struct hs_large_set *set, struct hs_large_set *heir)
     }
 }
 
-bool hs_large_trim(struct hs_large_set *set)
+/* What the kernel takes of the idle mappings by now. */
+static bool trim_idle(struct hs_large_set *set)
 {
     bool gave_back = false;
 
@@ -232,6 +314,17 @@ bool hs_large_trim(struct hs_large_set *set)
     }
     hs_mutex_unlock(&set->lock);
     return gave_back;
+}
+
+bool hs_large_trim(struct hs_large_set *set)
+{
+    bool gave_back = trim_idle(set);
+    struct hs_region *leaving;
+
+    hs_mutex_lock(&set->lock);
+    leaving = hs_large_cache_empty_locked(set);
+    hs_mutex_unlock(&set->lock);
+    return give_back(set, leaving) || gave_back;
 }
 
 size_t hs_large_slack_bytes(const struct hs_region *region)

@@ -17,14 +17,16 @@
  *   L3  blocks and bytes of the set are the number and the sum of the mappings in it.
  *   L4  Mappings are whole pages, begin on one, and are at least a granule long (R4 in region.h).
  *
+ * A mapping that was freed stays in the set's cache for a while (large_cache.h).
+ *
  * Idle mappings. The kernel may refuse to unmap (vm.max_map_count): such a mapping is emptied and kept in the set's
  * idle list, for a request that it is large enough for; trimming asks the kernel again. What a first-class arena leaves
  * behind so, of its set and of its regions, becomes idle in the heap's set: no mapping is ever lost.
  *
  * Fields of hs_large_set, and next, previous of its descriptors: written and read under the set's lock.
  * Locks: the set's own (rank LARGE). A mapping that moves is moved under it, so that the walker never follows a
- * descriptor to where the mapping was. Mapping and unmapping happen outside it, but for trimming.
- * Failing: NULL where the OS has no memory; nothing has changed.
+ * descriptor to where the mapping was. Mapping and unmapping happen outside it, but for trimming what is idle.
+ * Failing: NULL where the OS has no memory, also once the cache is empty; no block has changed.
  */
 #ifndef HS_LARGE_H
 #define HS_LARGE_H
@@ -36,6 +38,11 @@ struct hs_large_set {
     struct hs_arena *arena; /* the first-class arena it belongs to; NULL for the heap's */
     struct hs_region *head;
     struct hs_region *idle;
+    struct hs_region *cached; /* large_cache.h has these down to seen_region_bytes */
+    size_t cached_runs, cached_bytes;
+    uint64_t peak_bytes, last_peak_bytes; /* of the blocks, in this period and in the one before */
+    uint64_t period_began_ms;
+    size_t seen_region_bytes; /* of all arenas, when they were last looked at */
     uint64_t blocks;
     uint64_t bytes;
     uint64_t allocations;
@@ -44,8 +51,9 @@ struct hs_large_set {
 
 void hs_large_init(struct hs_large_set *set, struct hs_arena *arena);
 
-/* A payload of at least `bytes` zeroed bytes aligned to `alignment` (a power of two), or NULL. */
-void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment);
+/* A payload of at least `bytes` bytes aligned to `alignment` (a power of two), or NULL. `zeroed` is set to whether it
+ * reads as zero. */
+void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment, bool *zeroed);
 
 /* False, with nothing changed, where the region is not that of a live block at `payload` any more: another thread has
  * freed it at the same time. */
@@ -54,7 +62,13 @@ bool hs_large_release(struct hs_region *region, const void *payload);
 /* Resizes the block to at least `bytes`, moving it if need be; returns its payload, or NULL with nothing changed. */
 void *hs_large_resize(struct hs_region *region, size_t bytes);
 
-/* Asks the OS once more to take back what is idle. True if it took anything. */
+/* Gives back what has been in the cache for decay_ms at `now_ms`. */
+void hs_large_decay(struct hs_large_set *set, uint64_t now_ms);
+
+/* What the caches of all sets hold: whether trimming could help a request. */
+size_t hs_large_all_cached_bytes(void);
+
+/* Empties the cache, and asks the OS once more to take back what is idle. True if it took anything. */
 bool hs_large_trim(struct hs_large_set *set);
 
 /* Takes over a mapping that the kernel will not unmap: it is in no list and in no map, and is emptied here. */

@@ -14,6 +14,7 @@ struct hs_options hs_options = {
     .arenas = 0,
     .decay_ms = HS_DECAY_MS_DEFAULT,
     .abort_on_misuse = true,
+    .large_cache = true,
     .cache = true,
 };
 
@@ -154,6 +155,21 @@ static bool set_cache(struct word value)
     return read_switch(value, &hs_options.cache);
 }
 
+static bool set_large_cache(struct word value)
+{
+    return read_switch(value, &hs_options.large_cache);
+}
+
+static bool set_hugepages(struct word value)
+{
+    return read_switch(value, &hs_options.hugepages);
+}
+
+static bool set_populate(struct word value)
+{
+    return read_switch(value, &hs_options.populate);
+}
+
 static const struct {
     const char *name;
     const char *expected;
@@ -162,6 +178,9 @@ static const struct {
     {"strategy", "first, next, best or worst", set_strategy},
     {"arenas", "1 to 254", set_arenas},
     {"cache", "on or off", set_cache},
+    {"large_cache", "on or off", set_large_cache},
+    {"hugepages", "on or off", set_hugepages},
+    {"populate", "on or off", set_populate},
     {"mmap_threshold", "a size", set_mmap_threshold},
     {"decay_ms", "milliseconds", set_decay},
     {"fill", "on or off", set_fill},

@@ -31,6 +31,9 @@ struct hs_options {
     _Atomic bool abort_on_misuse;
     _Atomic bool stats_at_exit;
     _Atomic uint32_t check_every; /* walk the heap every so many slow paths; 0: never */
+    _Atomic bool large_cache;     /* keep mappings that were freed, for a while (large.h) */
+    _Atomic bool hugepages;       /* ask for huge pages where an arena is large enough to fill them (os.h) */
+    _Atomic bool populate;        /* let the kernel fill fresh memory in batches (arena_grow.c) */
     _Atomic bool cache;           /* kept for the thread cache; the arenas alone serve every request so far */
 };
 

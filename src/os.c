@@ -225,15 +225,35 @@ void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
     return moved == MAP_FAILED ? NULL : moved;
 }
 
-bool hs_os_purge(void *base, size_t bytes)
+static bool advise(void *base, size_t bytes, int advice)
 {
     int saved_errno = errno;
-    bool done = !refused(HS_OS_MADVISE) && madvise(base, bytes, MADV_DONTNEED) == 0;
+    bool done = !refused(HS_OS_MADVISE) && madvise(base, bytes, advice) == 0;
+
+    errno = saved_errno;
+    return done;
+}
+
+bool hs_os_purge(void *base, size_t bytes)
+{
+    bool done = advise(base, bytes, MADV_DONTNEED);
 
     if (done)
         (void)hs_add_relaxed(&hs_os_purged_bytes, bytes);
-    errno = saved_errno;
     return done;
+}
+
+bool hs_os_want_huge(void *base, size_t bytes)
+{
+    return advise(base, bytes, MADV_HUGEPAGE);
+}
+
+/* As in the kernel's headers, for libcs that are older. */
+enum { ADVICE_POPULATE_WRITE = 23 };
+
+bool hs_os_populate(void *base, size_t bytes)
+{
+    return advise(base, bytes, ADVICE_POPULATE_WRITE);
 }
 
 int hs_os_write(int fd, const char *text, size_t bytes)

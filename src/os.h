@@ -95,6 +95,18 @@ void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
 /* Drops the content of whole pages; they read as zero afterwards. False where the kernel refuses. */
 bool hs_os_purge(void *base, size_t bytes);
 
+/* What a huge page is where they are of use: on x86-64, and on aarch64 with pages of 4 KiB. */
+#define HS_HUGE_PAGE_BYTES ((size_t)2 * 1024 * 1024)
+
+/* Asks for huge pages where memory is touched first from now on; a hint. False where the kernel does not know them.
+ * Whether it gives any is its administrator's choice (/sys/kernel/mm/transparent_hugepage/enabled: with "never" this
+ * has no effect, with "always" it needs no asking). */
+bool hs_os_want_huge(void *base, size_t bytes);
+
+/* Gives pages their memory, zeroed, in one call, as if each had been written to. False where the kernel has no such
+ * call (Linux before 5.14) or no memory: the pages then come one by one. */
+bool hs_os_populate(void *base, size_t bytes);
+
 /* Writes all of it, through interruptions. Returns 0 or an errno. */
 int hs_os_write(int fd, const char *text, size_t bytes);
 

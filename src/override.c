@@ -2,7 +2,9 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "fastpath.h"
 #include "heapster.h"
 #include "os.h"
 
@@ -28,7 +30,7 @@ HEAPSTER_API size_t malloc_usable_size(void *ptr);
 
 void *malloc(size_t bytes)
 {
-    return heapster_malloc(bytes);
+    return hs_malloc(bytes);
 }
 
 void *calloc(size_t count, size_t bytes)
@@ -48,7 +50,7 @@ void *reallocarray(void *ptr, size_t count, size_t bytes)
 
 void free(void *ptr)
 {
-    heapster_free(ptr);
+    hs_free(ptr);
 }
 
 void free_sized(void *ptr, size_t bytes)
@@ -141,11 +143,28 @@ int __posix_memalign(void **out, size_t alignment, size_t bytes)
     return heapster_posix_memalign(out, alignment, bytes);
 }
 
+/* Whether the malloc at `serves` is this one. Its address does not say so: a program that is not position-independent
+ * may give the name an address of its own. */
+static bool is_this_malloc(void *serves)
+{
+    void *(*allocate)(size_t);
+    void (*release)(void *);
+    void *found = dlsym(RTLD_DEFAULT, "free"), *probe;
+    bool is_ours;
+
+    memcpy(&allocate, &serves, sizeof allocate);
+    memcpy(&release, &found, sizeof release);
+    probe = allocate(1);
+    is_ours = probe != NULL && hs_region_find(probe) != NULL;
+    release(probe);
+    return is_ours;
+}
+
 void hs_override_settle(void)
 {
     void *serves = dlsym != NULL ? dlsym(RTLD_DEFAULT, "malloc") : NULL;
 
     /* NULL: a static program, which has no other. Relaxed: see there. */
-    if (serves != NULL && serves != (void *)malloc)
+    if (serves != NULL && serves != (void *)malloc && !is_this_malloc(serves))
         hs_store_relaxed(&hs_os_break_is_ours, false);
 }

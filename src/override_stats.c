@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "heapster.h"
 #include "options.h"
 
@@ -96,6 +97,8 @@ int mallopt(int parameter, int value)
         return 1;
     case M_PERTURB:
         hs_store_relaxed(&hs_options.fill, value != 0); /* relaxed: a debugging aid */
+        if (value != 0)
+            hs_cache_leave(); /* threads that have a cache already go on without filling */
         return 1;
     case M_MXFAST:
     case M_TRIM_THRESHOLD:

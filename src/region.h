@@ -38,6 +38,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "os.h"
 #include "sync.h"
@@ -60,10 +61,12 @@ struct hs_region {
     char *base;
     _Atomic size_t bytes;
     enum hs_region_kind kind;
-    struct hs_arena *arena;   /* of an arena region */
-    struct hs_large_set *set; /* of a large block */
-    bool is_oversized;        /* a large mapping longer than its request needs: the owner's own */
-    bool is_live;             /* of a large mapping: linked in its set's list of blocks, under the set's lock */
+    struct hs_arena *arena;    /* of an arena region */
+    struct hs_large_set *set;  /* of a large block */
+    bool is_oversized;         /* a large mapping longer than its request needs: the owner's own */
+    bool is_live;              /* of a large mapping: linked in its set's list of blocks, under the set's lock */
+    char *huge_from, *huge_to; /* of an arena region: huge pages were asked for in between; NULL: nowhere */
+    uint64_t cached_since_ms;  /* of one in its set's cache, under the set's lock */
     struct hs_region *next, *previous;                 /* the owner's other regions, or the set's other mappings */
     struct hs_region *overlay_next, *overlay_previous; /* the other overlays */
 };

@@ -1,7 +1,7 @@
 /*
  * stats: the sum of every arena's account, each read under all of its locks, and the large sets'.
  */
-#include "heap.h"
+#include "cache.h"
 #include "heapster.h"
 #include "text.h"
 
@@ -60,13 +60,33 @@ static bool add_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
     return true;
 }
 
+/* While other threads run, what is read later may have grown meanwhile. */
+static uint64_t less(uint64_t number, uint64_t by)
+{
+    return number > by ? number - by : 0;
+}
+
+/* What caches hold left the arenas and is not the program's. A run counts there as one block of all its bytes. */
+static void add_caches_locked(struct heapster_stats *out)
+{
+    struct hs_cache_sum sum = hs_cache_sum_locked();
+
+    out->allocations += sum.run_cuts;
+    out->cached_blocks = sum.blocks + sum.runs;
+    out->cached_bytes = sum.bytes + sum.run_bytes;
+    out->used_bytes = less(out->used_bytes, out->cached_bytes);
+}
+
 void heapster_stats(struct heapster_stats *out)
 {
     *out = (struct heapster_stats){0};
     hs_heap_start();
-    hs_heap_for_each_arena(add_arena, out);
+    hs_mutex_lock(hs_heap_lock());
+    hs_heap_for_each_arena_locked(add_arena, out);
+    add_caches_locked(out);
+    hs_mutex_unlock(hs_heap_lock());
     add_large_set(out, &hs_heap_large);
-    out->used_blocks = out->allocations - out->frees;
+    out->used_blocks = less(less(out->allocations, out->frees), out->cached_blocks);
     /* Relaxed: counters of their own, exact when nobody else allocates. */
     out->os_sbrk_calls = hs_load_relaxed(&hs_os_calls[HS_OS_SBRK]);
     out->os_mmap_calls = hs_load_relaxed(&hs_os_calls[HS_OS_MMAP]);
@@ -96,7 +116,8 @@ static const struct {
     FIELD(os_mmap_calls),    FIELD(os_munmap_calls),
     FIELD(os_mremap_calls),  FIELD(os_madvise_calls),
     FIELD(os_purged_bytes),  FIELD(lock_acquisitions),
-    FIELD(lock_contentions),
+    FIELD(lock_contentions), FIELD(cached_blocks),
+    FIELD(cached_bytes),
 };
 
 int heapster_stats_print(int fd, enum heapster_format format)

@@ -15,6 +15,7 @@
  *         ARENA            one arena: regions, growth, trimming, the walker
  *           LIST + k       free list k of that arena; two at most (freelist.h), all of them for the walker
  *             LARGE        one set of large mappings
+ *             DEPOT        one arena's magazines of cached blocks
  *               OVERLAYS   the list of regions in callers' memory
  *                 REGION_MAP  leaves of the region map
  *                   BREAK  the program break
@@ -53,7 +54,15 @@
 #define hs_store_release(pointer, value) atomic_store_explicit((pointer), (value), memory_order_release)
 #define hs_add_relaxed(pointer, value) atomic_fetch_add_explicit((pointer), (value), memory_order_relaxed)
 #define hs_or_relaxed(pointer, value) atomic_fetch_or_explicit((pointer), (value), memory_order_relaxed)
+#define hs_exchange_acquire(pointer, value) atomic_exchange_explicit((pointer), (value), memory_order_acquire)
+/* True where `*expected` was there and `value` took its place; otherwise `*expected` is what was found. */
+#define hs_replace_release(pointer, expected, value)                                                                   \
+    atomic_compare_exchange_weak_explicit((pointer), (expected), (value), memory_order_release, memory_order_relaxed)
 #define hs_and_relaxed(pointer, value) atomic_fetch_and_explicit((pointer), (value), memory_order_relaxed)
+
+/* A field that its owner alone writes, read by that owner: no other access can be under way, so this is no race, and
+ * the compiler may use the field as an operand in memory. */
+#define hs_load_owned(type, pointer) (*(const type *)(pointer))
 
 enum hs_rank {
     HS_RANK_HEAP_INIT = 1,
@@ -61,6 +70,7 @@ enum hs_rank {
     HS_RANK_ARENA,
     HS_RANK_LIST, /* + k, the index of the list, up to 63 */
     HS_RANK_LARGE = HS_RANK_LIST + 64,
+    HS_RANK_DEPOT,
     HS_RANK_OVERLAYS,
     HS_RANK_REGION_MAP,
     HS_RANK_BREAK,
@@ -87,6 +97,7 @@ struct hs_thread {
     struct hs_arena *arena;   /* where this thread's blocks come from; NULL before its first call */
     bool owns_every_lock;     /* between fork's prepare and its parent or child handler */
     bool initializing;        /* inside the first call of the process */
+    bool has_no_cache;        /* its cache is being made, or was given back: arenas serve it */
     uint32_t slow_path_count; /* since the last walk of option check=N */
     uint32_t frees;           /* so far, for a look now and then at what is due to be purged */
     const void *damage;       /* overwritten free memory that was met under a lock and is to be reported */

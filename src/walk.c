@@ -40,7 +40,7 @@ static enum heapster_block_state public_state(uint8_t state)
 {
     if (hs_state_is_free(state))
         return HEAPSTER_BLOCK_FREE;
-    if (state == HS_STATE_CACHED)
+    if (state == HS_STATE_CACHED || state == HS_STATE_SENT || state == HS_STATE_SEEN || state == HS_STATE_RUN)
         return HEAPSTER_BLOCK_CACHED;
     return state == HS_STATE_USED ? HEAPSTER_BLOCK_USED : HEAPSTER_BLOCK_IN_FLIGHT;
 }
@@ -51,16 +51,17 @@ static void visit_region(struct walk *walk, const struct hs_arena *arena, struct
 
     /* A tag that does not verify ends the region's walk: its size is not to be believed. */
     while (block < end && hs_block_is_intact(block) && !walk->stopped) {
+        size_t bytes = hs_block_tile_bytes(block);
         struct heapster_block_info info = {
             .payload = hs_block_payload(block),
-            .usable_bytes = hs_block_usable_bytes(block),
-            .block_bytes = hs_block_bytes(block),
+            .usable_bytes = bytes - HS_TAG_BYTES,
+            .block_bytes = bytes,
             .state = public_state(hs_block_state(block)),
             .arena = arena->number,
         };
 
         (void)visit_one(walk, &info);
-        block = hs_block_right(block);
+        block = hs_block_at(block, bytes);
     }
 }
 

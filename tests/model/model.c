@@ -8,20 +8,20 @@ enum { LIST_COUNT = 63, TAG_BYTES = 8, GRAIN_BYTES = 16, LEAST_BYTES = 32 };
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
-/* Counts the lists that begin at this size or below: 32 to 112 in steps of 16, then quarters of each doubling from 128
- * bytes to 2 MiB. */
+/* Counts the lists that begin at this size or below: 32 to 240 in steps of 16, then quarters of each doubling from 256
+ * bytes to 1 MiB. */
 unsigned model_list_of(const struct model *model, size_t block_bytes)
 {
     const unsigned parts = model->fault == MODEL_COARSE_LISTS ? 2 : 4;
     unsigned begun = 0;
 
-    for (size_t least = 32; least < 128; least += 16)
+    for (size_t least = 32; least < 256; least += 16)
         begun += block_bytes >= least;
-    for (size_t doubling = 128; doubling < (size_t)2 << 20; doubling *= 2) {
+    for (size_t doubling = 256; doubling < (size_t)1 << 20; doubling *= 2) {
         for (unsigned part = 0; part < parts; part++)
             begun += block_bytes >= doubling + part * (doubling / parts);
     }
-    begun += block_bytes >= (size_t)2 << 20;
+    begun += block_bytes >= (size_t)1 << 20;
     return begun - 1;
 }
 

@@ -155,9 +155,9 @@ static void free_states_name_their_list(void **state)
 
 static void states_differ_in_two_bits(void **state)
 {
-    static const unsigned values[] = {HS_STATE_USED, HS_STATE_CACHED, HS_STATE_FREEING, HS_STATE_BUSY,
-                                      HS_STATE_END,  HS_STATE_LARGE,  HS_STATE_DEAD,    0x00,
-                                      0xFF};
+    static const unsigned values[] = {
+        HS_STATE_USED, HS_STATE_CACHED, HS_STATE_FREEING, HS_STATE_BUSY, HS_STATE_RUN, HS_STATE_SENT,
+        HS_STATE_SEEN, HS_STATE_END,    HS_STATE_LARGE,   HS_STATE_DEAD, 0x00,         0xFF};
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(values); i++)
@@ -170,6 +170,9 @@ static void states_have_names(void **state)
     (void)state;
     assert_string_equal(hs_state_name(HS_STATE_USED), "used");
     assert_string_equal(hs_state_name(HS_STATE_CACHED), "cached");
+    assert_string_equal(hs_state_name(HS_STATE_SENT), "cached");
+    assert_string_equal(hs_state_name(HS_STATE_SEEN), "cached");
+    assert_string_equal(hs_state_name(HS_STATE_RUN), "not cut yet");
     assert_string_equal(hs_state_name(HS_STATE_FREEING), "being freed");
     assert_string_equal(hs_state_name(HS_STATE_BUSY), "being freed");
     assert_string_equal(hs_state_name(HS_STATE_END), "end of region");
@@ -181,8 +184,8 @@ static void states_have_names(void **state)
 
 static void invalid_states_have_no_name(void **state)
 {
-    static const uint8_t valid[] = {HS_STATE_USED, HS_STATE_CACHED, HS_STATE_FREEING, HS_STATE_BUSY,
-                                    HS_STATE_END,  HS_STATE_LARGE,  HS_STATE_DEAD};
+    static const uint8_t valid[] = {HS_STATE_USED,    HS_STATE_CACHED, HS_STATE_SENT, HS_STATE_SEEN,  HS_STATE_RUN,
+                                    HS_STATE_FREEING, HS_STATE_BUSY,   HS_STATE_END,  HS_STATE_LARGE, HS_STATE_DEAD};
 
     (void)state;
     for (unsigned value = 0; value < 256; value++)

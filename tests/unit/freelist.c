@@ -115,11 +115,11 @@ static void least_bytes_is_the_inverse_of_index(void **state)
 static void lists_are_those_of_the_header(void **state)
 {
     (void)state;
-    for (size_t bytes = 32; bytes <= 112; bytes += 16)
+    for (size_t bytes = 32; bytes <= 240; bytes += 16)
         assert_int_equal(hs_freelist_least_bytes(hs_freelist_index(bytes)), bytes);
-    assert_int_equal(hs_freelist_index(112), HS_EXACT_LISTS - 1);
+    assert_int_equal(hs_freelist_index(240), HS_EXACT_LISTS - 1);
     assert_int_equal(hs_freelist_index(HS_RANGE_BYTES_LEAST), HS_EXACT_LISTS);
-    assert_int_equal(hs_freelist_least_bytes(HS_LISTS - 1), (size_t)2 << 20);
+    assert_int_equal(hs_freelist_least_bytes(HS_LISTS - 1), (size_t)1 << 20);
     for (unsigned index = HS_EXACT_LISTS; index + 4 < HS_LISTS; index++)
         assert_int_equal(hs_freelist_least_bytes(index + 4), 2 * hs_freelist_least_bytes(index));
 }

@@ -1,6 +1,6 @@
 /*
  * Blocks with a mapping of their own: when a request gets one, how it is resized, and what happens where the kernel
- * refuses to unmap or to move.
+ * refuses to unmap or to move. Without the cache of freed mappings, which has tests of its own (large_cache.c).
  */
 #include "support.h"
 
@@ -406,6 +406,14 @@ static void absurd_request_does_not_trim_the_heap(void **state)
     heapster_free(wall);
 }
 
+static int empty_and_switch_off_the_cache(void **state)
+{
+    (void)state;
+    hs_options.large_cache = false;
+    (void)heapster_trim(0);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -432,5 +440,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(absurd_request_does_not_trim_the_heap),
     };
 
-    return run_named(tests, COUNT_OF(tests), argc, argv);
+    return run_named_with(tests, COUNT_OF(tests), argc, argv, empty_and_switch_off_the_cache, NULL);
 }

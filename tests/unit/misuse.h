@@ -10,6 +10,10 @@
  * abort=off: it prints that line, goes on, and can allocate and free a thousand blocks afterwards. */
 void expect_misuse(const char *what, child_body *body, void *context);
 
+/* The same where nothing may be mapped before the pointer: threads that have caches read a tag before they look up
+ * whose it is, and may die of that, without a line. */
+void expect_misuse_or_fault(const char *what, child_body *body, void *context);
+
 /* The same where going on may find the same damage again: one line or more with abort=off. */
 void expect_damage(const char *what, child_body *body, void *context);
 

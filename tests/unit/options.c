@@ -18,6 +18,12 @@ static uint64_t value_of(const char *name)
         return hs_options.arenas;
     if (strcmp(name, "cache") == 0)
         return hs_options.cache;
+    if (strcmp(name, "large_cache") == 0)
+        return hs_options.large_cache;
+    if (strcmp(name, "hugepages") == 0)
+        return hs_options.hugepages;
+    if (strcmp(name, "populate") == 0)
+        return hs_options.populate;
     if (strcmp(name, "mmap_threshold") == 0)
         return hs_options.mmap_threshold;
     if (strcmp(name, "decay_ms") == 0)
@@ -56,6 +62,12 @@ static void good_values_are_taken(void **state)
         {"arenas=254", "arenas", 254},
         {"cache=off", "cache", 0},
         {"cache=off,cache=on", "cache", 1},
+        {"large_cache=off", "large_cache", 0},
+        {"large_cache=off,large_cache=on", "large_cache", 1},
+        {"hugepages=on", "hugepages", 1},
+        {"hugepages=on,hugepages=off", "hugepages", 0},
+        {"populate=on", "populate", 1},
+        {"populate=on,populate=off", "populate", 0},
         {"decay_ms=0", "decay_ms", 0},
         {"decay_ms=4294967295", "decay_ms", UINT32_MAX},
         {"fill=on", "fill", 1},

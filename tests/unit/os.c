@@ -4,6 +4,7 @@
  */
 #include "support.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { MARK = 4711 };
@@ -173,6 +174,40 @@ static void purged_pages_read_as_zero(void **state)
     assert_true(hs_os_unmap(base, 3 * page));
 }
 
+/* Content stays, and what is not there yet comes as zero. */
+static void populated_pages_are_there(void **state)
+{
+    size_t page = hs_os_page_bytes();
+    char *base = hs_os_map(4 * page);
+    unsigned char residency[4] = {0};
+
+    (void)state;
+    base[page] = 1;
+    if (hs_os_populate(base + page, 2 * page)) {
+        assert_int_equal(mincore(base, 4 * page, residency), 0);
+        assert_int_equal(residency[1] & residency[2] & 1, 1);
+        assert_int_equal(residency[3] & 1, 0);
+    }
+    assert_int_equal(base[page], 1);
+    assert_true(is_zero(base + page + 1, 3 * page - 1));
+    assert_true(hs_os_unmap(base, 4 * page));
+    assert_false(hs_os_populate(base, 4 * page));
+}
+
+static void wish_for_huge_pages_leaves_the_content(void **state)
+{
+    size_t bytes = 2 * HS_HUGE_PAGE_BYTES;
+    char *base = hs_os_map_aligned(bytes, HS_HUGE_PAGE_BYTES, 0);
+
+    (void)state;
+    base[1] = 1;
+    (void)hs_os_want_huge(base, bytes);
+    base[bytes - 1] = 2;
+    assert_int_equal(base[1], 1);
+    assert_true(is_zero(base + 2, bytes - 3));
+    assert_true(hs_os_unmap(base, bytes));
+}
+
 /* ---- faults and errno ------------------------------------------------------------------------------------------ */
 
 struct calls {
@@ -191,6 +226,8 @@ static struct calls make_every_call(char *mapping, size_t page)
     calls.all_failed &= !hs_os_unmap(mapping, page);
     calls.all_failed &= hs_os_remap(mapping, page, 2 * page, true) == NULL;
     calls.all_failed &= !hs_os_purge(mapping, page);
+    calls.all_failed &= !hs_os_want_huge(mapping, page);
+    calls.all_failed &= !hs_os_populate(mapping, page);
     calls.errno_kept = errno == MARK;
     return calls;
 }
@@ -214,7 +251,7 @@ static void every_call_can_be_made_to_fail(void **state)
     assert_true(calls.all_failed);
     assert_true(calls.errno_kept);
     for (unsigned kind = 0; kind < HS_OS_CALL_KINDS; kind++)
-        assert_int_equal(calls.made[kind], kind == HS_OS_MMAP ? 2 : 1);
+        assert_int_equal(calls.made[kind], kind == HS_OS_MMAP ? 2 : kind == HS_OS_MADVISE ? 3 : 1);
     assert_int_equal(mapping[page - 1], 7);
     assert_true(hs_os_unmap(mapping, page));
 }
@@ -231,6 +268,8 @@ static void errno_is_kept(void **state)
     (void)hs_os_unmap(mapping + 1, page);
     (void)hs_os_remap(mapping, page, (size_t)1 << 62, true);
     (void)hs_os_purge(mapping + 1, page);
+    (void)hs_os_want_huge(mapping + 1, page);
+    (void)hs_os_populate(mapping + 1, page);
     (void)hs_os_break_raise((size_t)1 << 62);
     (void)hs_os_break_is_at(mapping);
     (void)hs_os_break_lower(mapping, page);
@@ -300,6 +339,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(absurd_mappings_fail),
         cmocka_unit_test(remap_keeps_the_content),
         cmocka_unit_test(purged_pages_read_as_zero),
+        cmocka_unit_test(populated_pages_are_there),
+        cmocka_unit_test(wish_for_huge_pages_leaves_the_content),
         cmocka_unit_test(every_call_can_be_made_to_fail),
         cmocka_unit_test(errno_is_kept),
         cmocka_unit_test(page_and_processors),

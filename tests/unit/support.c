@@ -10,6 +10,7 @@
 
 #include "block.h"
 #include "faults.h"
+#include "options.h"
 #include "pattern.h"
 #include "rng.h"
 
@@ -99,15 +100,14 @@ struct again {
 static void execute_again(void *context)
 {
     const struct again *again = context;
-    char name[] = "/proc/self/exe", argument[64];
+    char name[] = "/proc/self/exe", argument[64], options[256];
     char *const argv[] = {name, argument, NULL};
+    int length = snprintf(options, sizeof options, "cache=%s,%s", has_cache() ? "on" : "off",
+                          again->options != NULL ? again->options : "");
 
-    REQUIRE(strlen(again->argument) < sizeof argument);
+    REQUIRE(strlen(again->argument) < sizeof argument && length > 0 && (size_t)length < sizeof options);
     memcpy(argument, again->argument, strlen(again->argument) + 1);
-    if (again->options != NULL)
-        (void)setenv("HEAPSTER_OPTIONS", again->options, 1);
-    else
-        (void)unsetenv("HEAPSTER_OPTIONS");
+    (void)setenv("HEAPSTER_OPTIONS", options, 1);
     (void)execv(name, argv);
     require_failed(__FILE__, __LINE__, "execv came back");
 }
@@ -173,6 +173,11 @@ void require_failed(const char *file, int line, const char *condition)
 }
 
 /* ---- the heap -------------------------------------------------------------------------------------------------- */
+
+bool has_cache(void)
+{
+    return hs_load_relaxed(&hs_options.cache);
+}
 
 static void collect(const char *invariant, const void *address, const char *text, void *context)
 {

@@ -45,7 +45,8 @@ typedef void child_body(void *context);
 /* Runs `body` in a child, which exits with 0 where the body returns; an alarm ends a child that hangs. */
 void run_child(struct outcome *outcome, child_body *body, void *context);
 
-/* Runs this program again, with one argument and HEAPSTER_OPTIONS set to `options` (NULL: unset). */
+/* Runs this program again, with one argument and HEAPSTER_OPTIONS set to `options` (NULL: none), with caches as in this
+ * process. */
 void run_again(struct outcome *outcome, const char *argument, const char *options);
 
 void assert_exits_with(const struct outcome *outcome, int code);
@@ -66,6 +67,9 @@ void require_failed(const char *file, int line, const char *condition) __attribu
     } while (0)
 
 /* ---- the heap -------------------------------------------------------------------------------------------------- */
+
+/* Whether threads of this process have caches: an option, set from outside (CMakeLists.txt). */
+bool has_cache(void);
 
 /* Numbers of broken invariants in the order of the report, each followed by a space: "B2 F3 ". */
 struct complaints {

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "depot.h"
 #include "heap.h"
 
 enum { FORKS = 30, PATIENCE_MS = 20000 };
@@ -249,16 +250,20 @@ static void every_lock_has_a_name(void **state)
     static const char *const names[] = {
         "\nheap\n",     "\narena 0\n", "\narena 0 list 0\n", "\narena 0 list 62\n",    "\nlarge blocks\n",
         "\noverlays\n", "\nbreak\n",   "\nregion map\n",     "\nregion descriptors\n", "\narena records\n",
+        "\ndepots\n",
     };
-    enum { OTHERS = 8, LOCKS_OF_ARENA = 1 + HS_LISTS };
+    enum { OTHERS = 9, LOCKS_OF_ARENA = 1 + HS_LISTS };
     heapster_arena *arena;
     struct survey *survey;
     char expected[96];
+    unsigned depots;
 
     (void)state;
     heapster_free(heapster_malloc(1));
+    depots = hs_depot_of(hs_heap_arena()) != NULL; /* of a cache that was there before the option could be read */
     survey = survey_locks();
-    assert_int_equal(survey->locks, OTHERS + LOCKS_OF_ARENA);
+    assert_int_equal(survey->locks, OTHERS + depots + LOCKS_OF_ARENA);
+    assert_int_equal(strstr(survey->names, "\ndepot of arena 0\n") != NULL, depots);
     assert_int_equal(lines_of(survey->names), survey->locks);
     assert_memory_equal(survey->names, "first call\n", strlen("first call\n"));
     for (size_t i = 0; i < COUNT_OF(names); i++)
@@ -266,7 +271,7 @@ static void every_lock_has_a_name(void **state)
             fail_msg("no name%s", names[i]);
     arena = heapster_arena_create(NULL);
     survey = survey_locks();
-    assert_int_equal(survey->locks, OTHERS + 2 * LOCKS_OF_ARENA + 1);
+    assert_int_equal(survey->locks, OTHERS + depots + 2 * LOCKS_OF_ARENA + 1);
     (void)snprintf(expected, sizeof expected, "\nlarge blocks of first-class arena %p\n", (void *)arena);
     assert_non_null(strstr(survey->names, expected));
     (void)snprintf(expected, sizeof expected, "\nfirst-class arena %p list 7\n", (void *)arena);

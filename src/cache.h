@@ -1,0 +1,242 @@
+/*
+ * cache: what a thread keeps for itself, so that most calls of malloc and free take no lock.
+ *
+ * The idea. Each thread has, for each class of sizes (size_class.h), a bin: a stack of pointers to blocks of its arena,
+ * CACHED. malloc pops, free pushes; neither touches memory that another thread writes, and neither believes anything
+ * that stands in freed memory: the stack stands outside of it.
+ *
+ *     malloc   bin -> what other threads gave back (inbox) -> depot -> run -> the arena
+ *     free     own arena:      bin -> when it is full, its oldest blocks to the depot (depot.h)
+ *              another arena:  outbox -> when it is full, that arena's inbox        a run: arena_batch.h
+ *
+ *     bin:     sentinel | oldest | ... | newest | free slot | ...
+ *                         base                    top         full
+ *
+ * The sentinel points to a block that is not CACHED, so that one compare tells malloc both that the bin is empty and
+ * that the newest block is not what free made of it.
+ *
+ * Only blocks of exactly a class's size are cached, so bytes follow from counts.
+ *
+ * A remote free. An outbox is a chain through the first words of blocks of one other arena. It is pushed onto that
+ * arena's inbox by one compare-and-swap; whoever allocates from that arena takes the inbox as a whole [INBOX]. Since
+ * nobody takes a part of it, there is no ABA. Where the inbox holds HS_INBOX_BYTES_MOST, its owner sleeps or only
+ * frees: the sender takes it and gives it back to the arena itself. A chain's links stand in freed memory; each is
+ * verified before it is followed.
+ *
+ * Bounds. A bin begins with room for HS_BIN_SLOTS_LEAST blocks, doubles each time it was full, up to HS_BIN_BYTES_MOST
+ * bytes; a cache holds HS_CACHE_BYTES_MOST at the most. Every so many slow paths, once in decay_ms, bins that were not
+ * used meanwhile are given back and shrink to where they began.
+ *
+ * Life. A cache is made at a thread's first call and ends in the destructor of a thread-specific key. Destructors that
+ * run later, and threads that have no cache for want of memory, are served by the arenas alone. A thread gets an arena
+ * that no thread has any more, or else the one that the fewest have. A cache that ended keeps its blocks for the next
+ * thread of its arena; it gives them back after decay_ms, when memory is trimmed, and before its arena grows.
+ *
+ * Invariants (numbers as in the checker; they hold at rest)
+ *   C1  Every block in a bin or a depot is CACHED, every one in an outbox, a pending chain or an inbox is SENT; it is
+ * in one of them alone, and of its arena. C2  Every block that is CACHED or SENT is in one of them. C3  Every RUN is
+ * the run of one cache, and its first word agrees with it. C4  The blocks in a bin are of its class; slot -1 is the
+ * sentinel; base <= top <= full. C5  An arena's inbox, with what its threads have pending of it, holds as many blocks
+ * and bytes as it says; so do an outbox and a depot.
+ *
+ * Fields                       written by                 read
+ *   bins[].top, counters       the thread                 anywhere, relaxed: statistics, exact at rest
+ *   all else of hs_cache       the thread                 the thread; at rest, the checker; in the child of a fork
+ *   next, previous, arena      under the heap's lock      under it; arena also by the thread
+ *   all of an idle cache       under the heap's lock, or whoever took it off the list
+ *   inbox of an arena          anywhere, by atomics       anywhere
+ *
+ * Locks: none on the fast path. Slow paths take what arenas take; making and ending a cache takes the heap's.
+ * Failing: where a slow path finds no memory, the cache gives back what it holds before NULL is returned.
+ */
+#ifndef HS_CACHE_H
+#define HS_CACHE_H
+
+#include "heap.h"
+#include "size_class.h"
+
+enum {
+    HS_BIN_SLOTS_LEAST = 7, /* with the sentinel before them a power of two */
+    HS_BIN_SLOTS_MOST = 127,
+    HS_OUTBOXES = 16,
+    HS_CACHE_RECORD_BYTES = 64 * 1024
+};
+
+#define HS_BIN_BYTES_MOST ((size_t)32 * 1024)
+#define HS_CACHE_BYTES_MOST ((size_t)1024 * 1024)
+#define HS_INBOX_BYTES_MOST ((size_t)2 * 1024 * 1024)
+
+/* What the fast paths need. */
+struct hs_bin {
+    _Atomic(void **) top; /* the first free slot */
+    void **full;          /* top never passes it */
+};
+
+struct hs_bin_record {
+    _Atomic(void **) base;
+    void **seen_top;   /* at the last look for unused bins */
+    uint16_t capacity; /* slots there are; full may be lower */
+    uint8_t batch;     /* how many blocks the next refill takes */
+};
+
+/* Blocks of one other arena, linked through their first words. */
+struct hs_outbox {
+    struct hs_arena *arena;
+    void *newest, *oldest; /* NULL: empty */
+    _Atomic uint64_t blocks, bytes;
+};
+
+struct hs_cache {
+    uint32_t arena_bits; /* the arena's number where extents have it */
+    struct hs_bin bins[HS_CLASSES];
+    struct hs_bin_record records[HS_CLASSES];
+    struct hs_arena *arena;
+    struct hs_cache *next, *previous; /* other threads' caches, or idle ones */
+    bool is_empty;                    /* of an idle one: it holds nothing, and may serve any arena */
+    struct hs_block *run;             /* NULL: none */
+    _Atomic size_t run_bytes;         /* of its uncut part */
+    _Atomic uint64_t run_cuts;        /* blocks cut off it and those before it; only grows */
+    size_t next_run_bytes;
+    size_t bin_bytes; /* what all bins may hold as they are */
+    void *pending;    /* what was taken from the inbox and is not sorted into bins yet: a chain */
+    struct hs_outbox outboxes[HS_OUTBOXES];
+    uint32_t slow_paths;
+    uint64_t looked_at_ms; /* when unused bins were given back, or the thread ended */
+    char *fresh_slots;     /* memory for stacks, from the record's end */
+    void **spare_slots[6]; /* stacks that were outgrown, by size */
+};
+
+/* Serves no request and takes no block: the cache of a thread that has none. */
+extern const struct hs_cache hs_cache_none HS_INTERNAL;
+
+/* Initial-exec, like hs_thread_self. */
+extern _Thread_local struct hs_cache *hs_cache_self __attribute__((tls_model("initial-exec")));
+
+/* ---- the fast paths ---------------------------------------------------------------------------------------------- */
+
+/* The smallest request of the fast path. What is below takes the slow path's first turn, so that one compare bounds the
+ * request at both ends and class 0 begins at zero. */
+#define HS_TINY_PAYLOAD_LEAST ((size_t)9)
+#define HS_TINY_PAYLOAD_SPAN (HS_TINY_BLOCK_BYTES_MOST - HS_TAG_BYTES - HS_TINY_PAYLOAD_LEAST)
+
+/* Pops a block for a tiny request: false where the bin is empty, or its newest block is not what free made of it. */
+static inline bool hs_cache_pop_tiny(size_t bytes, void **out)
+{
+    size_t above = bytes - HS_TINY_PAYLOAD_LEAST;
+    struct hs_bin *bin;
+    void **top, *payload;
+
+    if (HS_UNLIKELY(above > HS_TINY_PAYLOAD_SPAN))
+        return false;
+    bin = &hs_cache_self->bins[above / HS_ALIGNMENT + HS_CLASS_FIRST];
+    top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
+    payload = top[-1];
+    if (HS_UNLIKELY(hs_load_owned(uint8_t, &hs_block_of(payload)->state) != HS_STATE_CACHED))
+        return false;
+    hs_store_relaxed(&bin->top, top - 1);
+    hs_block_set_state(hs_block_of(payload), HS_STATE_USED);
+    *out = payload;
+    return true;
+}
+
+/* Whether the 8 bytes before `payload` lie in its page, and it is not NULL. Other pointers are looked up before their
+ * tag is read. */
+static inline bool hs_cache_may_read_tag(const void *payload)
+{
+    return ((uintptr_t)payload & 0xFF8) != 0;
+}
+
+/* Pushes a tiny block of this thread's arena; false for any other pointer, and where the bin is full. */
+static inline bool hs_cache_push_tiny(void *payload)
+{
+    struct hs_cache *cache = hs_cache_self;
+    struct hs_block *block = hs_block_of(payload);
+    struct hs_bin *bin;
+    void **top;
+    uint32_t extent;
+    size_t units;
+
+    if (HS_UNLIKELY(!hs_cache_may_read_tag(payload)))
+        return false;
+    extent = hs_load_owned(uint32_t, &block->extent);
+    /* One compare: tiny, and of this thread's arena. */
+    units = extent ^ cache->arena_bits;
+    if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(block, extent, HS_STATE_USED)))
+        return false;
+    bin = &cache->bins[units];
+    top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
+    if (HS_UNLIKELY(top == bin->full))
+        return false;
+    hs_block_set_state(block, HS_STATE_CACHED);
+    *top = payload;
+    hs_store_relaxed(&bin->top, top + 1);
+    return true;
+}
+
+/* ---- the slow paths ---------------------------------------------------------------------------------------------- */
+
+/* What the fast paths are for tiny blocks, for those of any class; pop also cuts from the run. They change nothing
+ * where they return NULL or false, as they do for a thread without a cache. */
+void *hs_cache_pop(size_t bytes);
+bool hs_cache_push(void *payload);
+
+/* A block for a request of HS_CLASS_PAYLOAD_BYTES_MOST at the most, or NULL where there is no memory. The thread has a
+ * cache. */
+void *hs_cache_allocate(size_t bytes);
+
+/* Takes a USED block of any size, of an arena of the table, whose tag verifies. The thread has a cache. */
+void hs_cache_release(struct hs_arena *arena, struct hs_block *block);
+
+/* True where the calling thread has a cache, made now if it may have one. */
+bool hs_cache_is_there(void);
+
+/* Gives back all that the calling thread's cache holds. True if that was anything. */
+bool hs_cache_empty(void);
+
+/* Gives back what lies in the inboxes and depots of all arenas. True if that was anything. */
+bool hs_cache_empty_arenas(void);
+
+/* Idle caches give back what they hold, those of the arena (NULL: of all) that are idle since `older_than_ms`. True if
+ * that was anything. */
+bool hs_cache_empty_idle(const struct hs_arena *arena, uint64_t older_than_ms);
+
+/* Ends the calling thread's cache before the thread ends. It gets no other one. */
+void hs_cache_leave(void);
+
+/* Verifies the blocks that the calling thread's cache holds: the end of a process is the last chance to see what was
+ * overwritten. */
+void hs_cache_verify(void);
+
+/* What caches and inboxes hold. Exact where no other thread allocates. */
+struct hs_cache_sum {
+    uint64_t blocks, bytes; /* CACHED ones */
+    uint64_t runs;          /* uncut parts of runs */
+    uint64_t run_bytes;
+    uint64_t run_cuts; /* blocks cut off runs */
+};
+/* The caller holds the heap's lock. */
+struct hs_cache_sum hs_cache_sum_locked(void);
+
+/* Calls `visit` for each cache there is; the caller holds the heap's lock or is alone. */
+typedef void hs_visit_cache(struct hs_cache *cache, void *context);
+void hs_cache_for_each_locked(hs_visit_cache *visit, void *context);
+
+/* Calls `visit` for each block in one place, at rest, with the class of its bin or HS_CLASS_NONE. A chain that does not
+ * verify ends there. */
+typedef void hs_visit_cached(struct hs_arena *arena, void *payload, unsigned class_index, void *context);
+void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, void *context);
+void hs_cache_for_each_in_outbox(const struct hs_outbox *box, hs_visit_cached *visit, void *context);
+void hs_cache_for_each_pending(struct hs_cache *cache, hs_visit_cached *visit, void *context);
+void hs_cache_for_each_in_inbox(struct hs_arena *arena, hs_visit_cached *visit, void *context);
+void hs_cache_for_each_in_depot(struct hs_arena *arena, hs_visit_cached *visit, void *context);
+
+/* For fork.c, in the child, before any other call. The caches of vanished threads become idle; true if there were any.
+ * Their blocks are left CACHED. */
+bool hs_cache_forget_others_in_child(void);
+
+/* Before arenas are swept for what vanished threads owned: what the caller's cache and the inboxes hold becomes SEEN.
+ * And back. */
+void hs_cache_mark_in_child(void);
+void hs_cache_unmark_in_child(void);
+
+#endif

@@ -1,0 +1,154 @@
+#include "cache_parts.h"
+
+#include "os.h"
+
+/* An outbox is pushed when it holds so much. */
+#define OUTBOX_BYTES_MOST ((size_t)32 * 1024)
+enum { OUTBOX_BLOCKS_MOST = 64 };
+
+/* The link of a block in a chain, its first word. Not as it is: what a program writes to memory it has freed, zero
+ * before all, is then no link. Relaxed throughout: [INBOX] hands the chain over. */
+static void set_link(void *payload, const void *next)
+{
+    hs_store_relaxed((_Atomic uintptr_t *)payload, (uintptr_t)next ^ (uintptr_t)hs_block_key);
+}
+
+static void *link_of(void *payload)
+{
+    return (void *)(hs_load_relaxed((_Atomic uintptr_t *)payload) ^ (uintptr_t)hs_block_key);
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
+
+void *hs_cache_take_inbox(struct hs_arena *arena)
+{
+    return hs_exchange_acquire(&arena->inbox, NULL); /* [INBOX] the links of the chain, and its blocks' states */
+}
+
+static void push_outbox(struct hs_outbox *box)
+{
+    struct hs_arena *arena = box->arena;
+    uint64_t bytes = hs_load_relaxed(&box->bytes); /* relaxed: the thread's own */
+    void *head = hs_load_relaxed(&arena->inbox);   /* relaxed: compared below */
+
+    do
+        set_link(box->oldest, head);
+    while (!hs_replace_release(&arena->inbox, &head, box->newest)); /* [INBOX] the links of the chain */
+    /* Relaxed: a bound, and statistics; they may lag behind what they count. */
+    (void)hs_add_relaxed(&arena->inbox_blocks, hs_load_relaxed(&box->blocks));
+    bytes += hs_add_relaxed(&arena->inbox_bytes, bytes);
+    hs_store_relaxed(&box->blocks, 0);
+    hs_store_relaxed(&box->bytes, 0);
+    box->newest = box->oldest = NULL;
+    if (bytes > HS_INBOX_BYTES_MOST && bytes < (uint64_t)INT64_MAX)
+        (void)hs_cache_give_chain(arena, hs_cache_take_inbox(arena));
+}
+
+void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload)
+{
+    struct hs_outbox *box = &cache->outboxes[arena->number % HS_OUTBOXES];
+    uint64_t blocks, bytes;
+
+    if (box->arena != arena && box->newest != NULL)
+        push_outbox(box);
+    box->arena = arena;
+    hs_block_set_state(hs_block_of(payload), HS_STATE_SENT);
+    set_link(payload, box->newest);
+    box->newest = payload;
+    if (box->oldest == NULL)
+        box->oldest = payload;
+    /* Relaxed: the thread's own; others read them for statistics. */
+    blocks = hs_load_relaxed(&box->blocks) + 1;
+    bytes = hs_load_relaxed(&box->bytes) + hs_block_bytes(hs_block_of(payload));
+    hs_store_relaxed(&box->blocks, blocks);
+    hs_store_relaxed(&box->bytes, bytes);
+    if (blocks >= OUTBOX_BLOCKS_MOST || bytes >= OUTBOX_BYTES_MOST)
+        push_outbox(box);
+}
+
+bool hs_cache_send_all(struct hs_cache *cache)
+{
+    bool had_any = false;
+
+    for (unsigned i = 0; i < HS_OUTBOXES; i++) {
+        if (cache->outboxes[i].newest == NULL)
+            continue;
+        push_outbox(&cache->outboxes[i]);
+        had_any = true;
+    }
+    return had_any;
+}
+
+/* ---- receiving --------------------------------------------------------------------------------------------------- */
+
+bool hs_cache_next_in_chain(const struct hs_arena *arena, void *payload, void **next)
+{
+    struct hs_block *block = hs_block_of(payload);
+    struct hs_region *region = (uintptr_t)payload % HS_ALIGNMENT == 0 ? hs_region_find(block) : NULL;
+    uint8_t state;
+
+    if (region == NULL || region->arena != arena || !hs_region_holds(region, block) || !hs_block_is_intact(block))
+        return false;
+    state = hs_block_state(block);
+    if (state != HS_STATE_SENT && state != HS_STATE_SEEN)
+        return false;
+    *next = link_of(payload);
+    return true;
+}
+
+/* Takes up to `most` blocks off a chain; they leave the inbox's account. What a program has overwritten ends the chain:
+ * the rest of it is lost, and reported. */
+static unsigned take_from_chain(struct hs_arena *arena, void **chain, void **payloads, unsigned most)
+{
+    unsigned count = 0;
+    uint64_t bytes = 0;
+
+    while (*chain != NULL && count < most) {
+        void *payload = *chain;
+
+        if (!hs_cache_next_in_chain(arena, payload, chain)) {
+            hs_freelist_note_damage(payload);
+            *chain = NULL;
+            break;
+        }
+        bytes += hs_block_bytes(hs_block_of(payload));
+        /* Whatever leads here once more is no link. */
+        hs_block_set_state(hs_block_of(payload), HS_STATE_CACHED);
+        payloads[count++] = payload;
+    }
+    (void)hs_add_relaxed(&arena->inbox_blocks, (uint64_t)0 - count); /* relaxed: as in push_outbox */
+    (void)hs_add_relaxed(&arena->inbox_bytes, (uint64_t)0 - bytes);
+    return count;
+}
+
+bool hs_cache_give_chain(struct hs_arena *arena, void *newest)
+{
+    void *payloads[HS_BATCH_BLOCKS_MOST];
+    bool had_any = newest != NULL, is_dirty = false;
+
+    while (newest != NULL) {
+        unsigned count = take_from_chain(arena, &newest, payloads, HS_BATCH_BLOCKS_MOST);
+
+        is_dirty |= hs_arena_give_batch(arena, payloads, hs_cache_keep_sound(payloads, count));
+    }
+    if (is_dirty)
+        hs_heap_decay();
+    return had_any;
+}
+
+void hs_cache_sort_mail(struct hs_cache *cache)
+{
+    void *payloads[HS_BATCH_BLOCKS_MOST];
+    unsigned count, left = 0;
+
+    if (cache->pending == NULL)
+        cache->pending = hs_cache_take_inbox(cache->arena);
+    count = take_from_chain(cache->arena, &cache->pending, payloads, HS_BATCH_BLOCKS_MOST);
+    /* The oldest first, so that the newest is the next that malloc takes. */
+    for (unsigned i = count; i-- > 0;)
+        if (!hs_cache_accept(cache, payloads[i]))
+            payloads[count - 1 - left++] = payloads[i];
+    if (left != 0)
+        (void)hs_arena_give_batch(cache->arena, payloads + count - left,
+                                  hs_cache_keep_sound(payloads + count - left, left));
+}

@@ -1,0 +1,273 @@
+#include "depot.h"
+
+#include <string.h>
+
+#include "cache_parts.h"
+#include "os.h"
+#include "pool.h"
+
+_Static_assert(sizeof(struct hs_magazine) == 64 * sizeof(void *), "eight cache lines");
+_Static_assert(sizeof(struct hs_slab) == sizeof(struct hs_magazine), "a slab's head takes the place of one magazine");
+
+static struct hs_pool depots = HS_POOL_INITIALIZER(struct hs_depot, (size_t)4 * 1024);
+
+struct hs_depot *hs_depot_make(void)
+{
+    struct hs_depot *depot = hs_pool_take(&depots);
+
+    if (depot != NULL)
+        hs_mutex_init(&depot->lock, HS_RANK_DEPOT);
+    return depot;
+}
+
+/* Relaxed: written under the lock, read anywhere as a hint. */
+static void count_locked(struct hs_depot *depot, unsigned class_index, uint64_t blocks) HS_REQUIRES(depot->lock)
+{
+    hs_mutex_assert_held(&depot->lock);
+    hs_store_relaxed(&depot->blocks, hs_load_relaxed(&depot->blocks) + blocks);
+    hs_store_relaxed(&depot->bytes, hs_load_relaxed(&depot->bytes) + blocks * hs_class_bytes(class_index));
+}
+
+static struct hs_magazine *first_locked(const struct hs_depot *depot, unsigned class_index) HS_REQUIRES(depot->lock)
+{
+    return hs_load_relaxed(&depot->magazines[class_index]); /* relaxed: as above */
+}
+
+/* An empty magazine, from a new slab if there is none left; NULL where there is no memory. */
+static struct hs_magazine *take_empty_locked(struct hs_depot *depot) HS_REQUIRES(depot->lock)
+{
+    struct hs_magazine *magazine = depot->empty;
+
+    hs_mutex_assert_held(&depot->lock);
+    if (magazine == NULL) {
+        struct hs_slab *slab = hs_os_map(HS_SLAB_BYTES);
+
+        if (slab == NULL)
+            return NULL;
+        slab->next = depot->slabs;
+        depot->slabs = slab;
+        for (size_t i = HS_SLAB_BYTES / sizeof *magazine - 1; i-- > 0;) {
+            slab->magazines[i].next = magazine;
+            magazine = &slab->magazines[i];
+        }
+    }
+    depot->empty = magazine->next;
+    return magazine;
+}
+
+bool hs_depot_put(struct hs_depot *depot, unsigned class_index, void *const *payloads, unsigned count)
+{
+    struct hs_magazine *magazine = NULL;
+
+    hs_mutex_lock(&depot->lock);
+    if (hs_load_relaxed(&depot->blocks) < HS_DEPOT_BLOCKS_MOST) /* relaxed: as above */
+        magazine = take_empty_locked(depot);
+    if (magazine != NULL) {
+        memcpy(magazine->payloads, payloads, count * sizeof *payloads);
+        magazine->count = count;
+        magazine->next = first_locked(depot, class_index);
+        hs_store_relaxed(&depot->magazines[class_index], magazine);
+        count_locked(depot, class_index, count);
+    }
+    hs_mutex_unlock(&depot->lock);
+    return magazine != NULL;
+}
+
+unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payloads, unsigned most)
+{
+    struct hs_magazine *magazine;
+    unsigned taken = 0;
+
+    hs_mutex_lock(&depot->lock);
+    magazine = first_locked(depot, class_index);
+    if (magazine != NULL) {
+        taken = magazine->count < most ? (unsigned)magazine->count : most;
+        magazine->count -= taken;
+        depot->taken += taken;
+        memcpy(payloads, magazine->payloads + magazine->count, taken * sizeof *payloads);
+        count_locked(depot, class_index, (uint64_t)0 - taken);
+        if (magazine->count == 0) {
+            hs_store_relaxed(&depot->magazines[class_index], magazine->next);
+            magazine->next = depot->empty;
+            depot->empty = magazine;
+        }
+    }
+    hs_mutex_unlock(&depot->lock);
+    return taken;
+}
+
+/* ---- all of it back to the arena --------------------------------------------------------------------------------- */
+
+enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, GRAIN_SHIFT = 4 };
+
+/* What a depot held, for the time of its sorting: two halves of pointers, and counters. */
+struct sorting {
+    uint32_t counts[DIGITS];
+    void *payloads[];
+};
+
+/* One pass of a radix sort, by the digit at `shift`. */
+static void sort_by_digit(uint32_t *counts, void **from, void **to, size_t count, uintptr_t lowest, unsigned shift)
+{
+    uint32_t sum = 0;
+
+    memset(counts, 0, DIGITS * sizeof *counts);
+    for (size_t i = 0; i < count; i++)
+        counts[((uintptr_t)from[i] - lowest) >> shift & (DIGITS - 1)]++;
+    for (unsigned i = 0; i < DIGITS; i++) {
+        uint32_t here = counts[i];
+
+        counts[i] = sum;
+        sum += here;
+    }
+    for (size_t i = 0; i < count; i++)
+        to[counts[((uintptr_t)from[i] - lowest) >> shift & (DIGITS - 1)]++] = from[i];
+}
+
+/* Sorts by address, and returns which half has the result. */
+static void **sort_payloads(struct sorting *sorting, size_t count)
+{
+    void **from = sorting->payloads, **to = sorting->payloads + count;
+    uintptr_t lowest = UINTPTR_MAX, highest = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        lowest = (uintptr_t)from[i] < lowest ? (uintptr_t)from[i] : lowest;
+        highest = (uintptr_t)from[i] > highest ? (uintptr_t)from[i] : highest;
+    }
+    for (unsigned shift = GRAIN_SHIFT; shift < sizeof lowest * 8 && (highest - lowest) >> shift != 0;
+         shift += DIGIT_BITS) {
+        void **sorted = to;
+
+        sort_by_digit(sorting->counts, from, to, count, lowest, shift);
+        to = from;
+        from = sorted;
+    }
+    return from;
+}
+
+static bool give_all(struct hs_arena *arena, void **payloads, size_t count)
+{
+    bool is_dirty = false;
+
+    while (count > 0) {
+        unsigned batch = count < HS_BATCH_BLOCKS_MOST ? (unsigned)count : (unsigned)HS_BATCH_BLOCKS_MOST;
+
+        is_dirty |= hs_arena_give_batch(arena, payloads, hs_cache_keep_sound(payloads, batch));
+        payloads += batch;
+        count -= batch;
+    }
+    return is_dirty;
+}
+
+/* Magazine by magazine, where there is no memory to sort them all. */
+static bool give_unsorted(struct hs_arena *arena, struct hs_magazine *list)
+{
+    bool is_dirty = false;
+
+    for (; list != NULL; list = list->next)
+        is_dirty |= give_all(arena, list->payloads, list->count);
+    return is_dirty;
+}
+
+static bool give_sorted(struct hs_arena *arena, const struct hs_magazine *list, size_t count, struct sorting *sorting)
+{
+    size_t gathered = 0;
+
+    for (; list != NULL; list = list->next) {
+        memcpy(sorting->payloads + gathered, list->payloads, list->count * sizeof(void *));
+        gathered += list->count;
+    }
+    return give_all(arena, sort_payloads(sorting, count), count);
+}
+
+/* All magazines of the depot as one list, and its last one. */
+static struct hs_magazine *take_all_locked(struct hs_depot *depot, size_t *count, struct hs_magazine **last)
+    HS_REQUIRES(depot->lock)
+{
+    struct hs_magazine *all = NULL;
+
+    hs_mutex_assert_held(&depot->lock);
+    *count = 0;
+    *last = NULL;
+    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
+        struct hs_magazine *magazine;
+
+        while ((magazine = first_locked(depot, i)) != NULL) {
+            hs_store_relaxed(&depot->magazines[i], magazine->next);
+            magazine->next = all;
+            *last = all == NULL ? magazine : *last;
+            *count += magazine->count;
+            all = magazine;
+        }
+    }
+    hs_store_relaxed(&depot->blocks, 0); /* relaxed: as in count_locked */
+    hs_store_relaxed(&depot->bytes, 0);
+    return all;
+}
+
+/* Empty magazines go back to the depot. Where all of its magazines are empty again, and more than a slab of them, their
+ * memory goes back to the OS. */
+static void keep_magazines(struct hs_depot *depot, struct hs_magazine *first, struct hs_magazine *last)
+{
+    struct hs_slab *slabs = NULL;
+
+    hs_mutex_lock(&depot->lock);
+    depot->in_hand--;
+    last->next = depot->empty;
+    depot->empty = first;
+    /* Relaxed: written under this lock. */
+    if (depot->in_hand == 0 && hs_load_relaxed(&depot->blocks) == 0 && depot->slabs->next != NULL) {
+        slabs = depot->slabs;
+        depot->slabs = NULL;
+        depot->empty = NULL;
+    }
+    hs_mutex_unlock(&depot->lock);
+    while (slabs != NULL) {
+        struct hs_slab *slab = slabs;
+
+        slabs = slab->next;
+        /* Where the kernel will not take it, it is lost: address space, and the pages of pointers. */
+        (void)hs_os_unmap(slab, HS_SLAB_BYTES);
+    }
+}
+
+bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena)
+{
+    struct hs_magazine *all, *last;
+    struct sorting *sorting;
+    size_t count, sorting_bytes;
+    bool is_dirty;
+
+    hs_mutex_lock(&depot->lock);
+    all = take_all_locked(depot, &count, &last);
+    depot->in_hand += all != NULL;
+    hs_mutex_unlock(&depot->lock);
+    if (all == NULL)
+        return false;
+    sorting_bytes = sizeof *sorting + 2 * count * sizeof(void *);
+    sorting = hs_os_map(sorting_bytes);
+    is_dirty = sorting != NULL ? give_sorted(arena, all, count, sorting) : give_unsorted(arena, all);
+    if (sorting != NULL)
+        (void)hs_os_unmap(sorting, sorting_bytes);
+    keep_magazines(depot, all, last);
+    if (is_dirty)
+        hs_heap_decay();
+    return true;
+}
+
+void hs_depot_empty_if_unused(struct hs_depot *depot, struct hs_arena *arena)
+{
+    bool is_unused;
+
+    hs_mutex_lock(&depot->lock);
+    is_unused = depot->taken == depot->seen_taken;
+    depot->seen_taken = depot->taken;
+    hs_mutex_unlock(&depot->lock);
+    if (is_unused)
+        (void)hs_depot_empty(depot, arena);
+}
+
+struct hs_mutex *hs_depot_pool_lock(void)
+{
+    return &depots.lock;
+}

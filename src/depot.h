@@ -1,0 +1,86 @@
+/*
+ * depot: what the threads of one arena have too much of, in magazines, until the arena needs it.
+ *
+ * The idea. Publishing a block merges it with what is free beside it: work, and cold memory to touch, for a block that
+ * the next malloc of its size may want back. So full bins put their older blocks here, whole magazines at a time, and
+ * empty bins take magazines from here. Before an arena grows, and when it is trimmed or has not used the depot for
+ * decay_ms, all of it goes back to the arena at once, sorted by address: neighbours then merge among themselves, and
+ * memory is walked in order. So a depot never costs a page that the arena would not have needed anyway.
+ *
+ *     magazine:   next | count | pointers to blocks of one class, CACHED
+ *
+ * Magazines stand in memory of their own, slabs of the OS's, which goes back when the depot is emptied; nothing that
+ * stands in freed memory is believed. A depot holds HS_DEPOT_BLOCKS_MOST at the most; what is beyond that is many
+ * enough for neighbours to meet.
+ *
+ * Invariants (numbers as in the checker; cache.h, at rest)
+ *   C4  The blocks of a magazine are of its class.
+ *   C5  A depot holds as many blocks and bytes as it says.
+ *
+ * Fields: all under the depot's lock; what is atomic is read anywhere, relaxed: hints, and statistics.
+ * Locks: the depot's own (rank DEPOT); under it only the pool's.
+ * Failing: where there is no memory for a magazine, the caller gives its blocks to the arena.
+ */
+#ifndef HS_DEPOT_H
+#define HS_DEPOT_H
+
+#include "arena_batch.h"
+#include "size_class.h"
+
+enum { HS_MAGAZINE_BLOCKS = 62, HS_DEPOT_BLOCKS_MOST = 128 * 1024, HS_SLAB_BYTES = 32 * 1024 };
+
+struct hs_magazine {
+    struct hs_magazine *next;
+    uint64_t count;
+    void *payloads[HS_MAGAZINE_BLOCKS];
+};
+
+/* Magazines of a depot, side by side. */
+struct hs_slab {
+    struct hs_slab *next;
+    void *unused[63];
+    struct hs_magazine magazines[];
+};
+
+struct hs_depot {
+    struct hs_mutex lock;
+    struct hs_slab *slabs;
+    _Atomic(struct hs_magazine *) magazines[HS_CLASSES];
+    struct hs_magazine *empty;
+    unsigned in_hand; /* how many threads give magazines' blocks to the arena at this moment */
+    _Atomic uint64_t blocks, bytes;
+    uint64_t taken, seen_taken; /* blocks taken out so far, and at the last look for an unused depot */
+};
+
+/* A depot for the arena, or NULL where there is no memory. */
+struct hs_depot *hs_depot_make(void);
+
+/* Puts up to HS_MAGAZINE_BLOCKS blocks in; false, with nothing changed, where there is no memory, or the depot is full.
+ */
+bool hs_depot_put(struct hs_depot *depot, unsigned class_index, void *const *payloads, unsigned count);
+
+/* Whether there is anything of the class: a hint. */
+static inline bool hs_depot_has(const struct hs_depot *depot, unsigned class_index)
+{
+    return hs_load_relaxed(&depot->magazines[class_index]) != NULL;
+}
+
+/* The depot of an arena that a thread has entered, or NULL. */
+static inline struct hs_depot *hs_depot_of(struct hs_arena *arena)
+{
+    return hs_load_acquire(&arena->reclaim) != NULL ? arena->depot : NULL; /* [DEPOT] */
+}
+
+/* Takes up to `most` blocks out; returns how many. */
+unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payloads, unsigned most);
+
+/* Gives all of it back to the arena. True if there was anything. */
+bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena);
+
+/* The same, if nothing was taken out since it was asked the last time. */
+void hs_depot_empty_if_unused(struct hs_depot *depot, struct hs_arena *arena);
+
+/* For fork: the lock of the pool that depots come from. */
+struct hs_mutex *hs_depot_pool_lock(void);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * size_class: the sizes that thread caches keep blocks of.
+ *
+ *     class 2 ... 65      32, 48, ..., 1040 bytes     every multiple of 16, by its number: nothing is rounded up
+ *     class 66 ... 114    1152 bytes to 72 KiB        eight for each doubling: at most 12.5 % is rounded up
+ *
+ * Bytes are those of blocks, tag included. Pure functions; nothing here can fail.
+ */
+#ifndef HS_SIZE_CLASS_H
+#define HS_SIZE_CLASS_H
+
+#include "block.h"
+
+enum {
+    HS_CLASS_FIRST = 2,
+    HS_TINY_UNITS_MOST = 65, /* of 16 bytes, as extents count */
+    HS_CLASS_MEDIUM,         /* the first that a range of sizes is rounded up to */
+    HS_CLASSES = HS_CLASS_MEDIUM + 49,
+    HS_CLASS_NONE = HS_CLASSES,
+    HS_CLASS_UNITS_MOST = 4608 /* 72 KiB: a request of 64 KiB still has a class */
+};
+
+#define HS_TINY_BLOCK_BYTES_MOST (HS_TINY_UNITS_MOST * HS_ALIGNMENT)
+#define HS_CLASS_PAYLOAD_BYTES_MOST (HS_CLASS_UNITS_MOST * HS_ALIGNMENT - HS_TAG_BYTES)
+
+/* The class of the smallest blocks of at least `block_bytes`, which is a multiple of 16 of 32 at least and of
+ * HS_CLASS_UNITS_MOST units at most. */
+static inline unsigned hs_class_for(size_t block_bytes)
+{
+    unsigned units = (unsigned)(block_bytes / HS_ALIGNMENT);
+    unsigned doubling;
+
+    if (units <= HS_TINY_UNITS_MOST)
+        return units;
+    doubling = 31 - (unsigned)__builtin_clz(units - 1); /* 6 to 12 */
+    return HS_CLASS_MEDIUM + (doubling - 6) * 8 + ((units - 1) >> (doubling - 3)) - 8;
+}
+
+/* The bytes of each block of the class. */
+static inline size_t hs_class_bytes(unsigned index)
+{
+    unsigned range = index - HS_CLASS_MEDIUM;
+
+    if (index < HS_CLASS_MEDIUM)
+        return (size_t)index * HS_ALIGNMENT;
+    return ((size_t)(9 + range % 8) << (range / 8 + 3)) * HS_ALIGNMENT;
+}
+
+/* The class that a block of `units` belongs to, or HS_CLASS_NONE where no class has blocks of exactly that size. */
+static inline unsigned hs_class_of(unsigned units)
+{
+    unsigned index;
+
+    if (units > HS_CLASS_UNITS_MOST || units < 2)
+        return HS_CLASS_NONE;
+    index = hs_class_for((size_t)units * HS_ALIGNMENT);
+    return hs_class_bytes(index) == (size_t)units * HS_ALIGNMENT ? index : (unsigned)HS_CLASS_NONE;
+}
+
+#endif

@@ -1,0 +1,598 @@
+/*
+ * A thread's cache and what stands in its bins: which block malloc takes, where free puts one, how bins grow, are
+ * flushed and are given back, and what does not go into them.
+ */
+#include "cache_support.h"
+
+#include <unistd.h>
+
+#include "options.h"
+
+enum { MANY = 1000, LARGEST_REQUEST = 64 * 1024 };
+
+static void *payloads[MANY];
+
+static void take(unsigned count, size_t bytes)
+{
+    struct blocks blocks = {payloads, count, bytes};
+
+    take_blocks(&blocks);
+}
+
+static void give(unsigned count)
+{
+    struct blocks blocks = {payloads, count, 0};
+
+    free_blocks(&blocks);
+}
+
+/* Of what was given in order, whether `first` .. `end` are CACHED and no other. */
+static void require_cached(unsigned first, unsigned end, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        REQUIRE((state_of(payloads[i]) == HS_STATE_CACHED) == (i >= first && i < end));
+}
+
+/* ---- malloc and free --------------------------------------------------------------------------------------------- */
+
+static void pop_and_push(void *context)
+{
+    size_t bytes = *(const size_t *)context;
+    unsigned count = bytes < 1000 ? 5 : 2; /* two of the largest fill their bin */
+    unsigned in_bin, in_bins;
+
+    take(count, bytes);
+    in_bin = count_in_bin(hs_cache_self, bytes);
+    in_bins = count_in_bins(hs_cache_self);
+    give(count);
+    REQUIRE(count_in_bin(hs_cache_self, bytes) == in_bin + count);
+    REQUIRE(count_in_bins(hs_cache_self) == in_bins + count);
+    require_cached(0, count, count);
+    for (unsigned i = count; i-- > 0;) {
+        REQUIRE(heapster_malloc(bytes) == payloads[i]);
+        REQUIRE(state_of(payloads[i]) == HS_STATE_USED);
+    }
+    REQUIRE(count_in_bins(hs_cache_self) == in_bins);
+    give(count);
+}
+
+static void malloc_takes_what_free_gave_last(void **state)
+{
+    static size_t sizes[] = {0, 1, 24, 25, 100, 1000, 1032, 1033, 5000, 20000, LARGEST_REQUEST};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++)
+        run_in_thread(pop_and_push, &sizes[i]);
+}
+
+static void allocate_without_locks(void *context)
+{
+    static const size_t sizes[] = {10, 100, 1000, 1500, 30000};
+    struct heapster_stats before, after;
+    uint64_t locks;
+
+    (void)context;
+    hs_options.decay_ms = UINT32_MAX; /* nothing is due meanwhile */
+    for (size_t i = 0; i < COUNT_OF(sizes); i++)
+        heapster_free(heapster_malloc(sizes[i]));
+    before = stats_now();
+    locks = locks_taken();
+    for (unsigned round = 0; round < MANY; round++)
+        for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+            payloads[i] = heapster_malloc(sizes[i]);
+            REQUIRE(payloads[i] != NULL);
+            if (i % 2 == 1)
+                heapster_free(payloads[i]);
+            else
+                payloads[i] = heapster_realloc(payloads[i], 0);
+        }
+    REQUIRE(locks_taken_since(locks) == 0);
+    after = stats_now();
+    REQUIRE(after.allocations == before.allocations && after.frees == before.frees);
+    REQUIRE(after.used_blocks == before.used_blocks && after.cached_blocks == before.cached_blocks);
+}
+
+static void no_lock_is_taken(void **state)
+{
+    (void)state;
+    run_in_thread(allocate_without_locks, NULL);
+}
+
+static void go_past_the_cache(void *context)
+{
+    unsigned in_bins;
+
+    (void)context;
+    heapster_free(heapster_malloc(1)); /* makes the cache */
+    take(2, HS_CLASS_PAYLOAD_BYTES_MOST + 1);
+    in_bins = count_in_bins(hs_cache_self);
+    heapster_free(payloads[0]);
+    REQUIRE(hs_state_is_free(state_of(payloads[0])));
+    REQUIRE(count_in_bins(hs_cache_self) == in_bins);
+    heapster_free(payloads[1]);
+}
+
+static void blocks_beyond_the_classes_go_to_the_arena(void **state)
+{
+    (void)state;
+    run_in_thread(go_past_the_cache, NULL);
+}
+
+/* A free block that is 16 bytes longer than the request's, between used ones. */
+static void *make_a_hole(size_t block_bytes)
+{
+    struct hs_arena *arena = hs_cache_self->arena;
+    struct hs_block *before = hs_arena_allocate(arena, 32, 16), *hole = hs_arena_allocate(arena, block_bytes + 16, 16);
+    struct hs_block *after = hs_arena_allocate(arena, 32, 16);
+
+    REQUIRE(before != NULL && hole != NULL && after != NULL && hs_block_right(hole) == after);
+    (void)hs_arena_release(arena, hole);
+    return hs_block_payload(hole);
+}
+
+static void take_a_hole(void *context)
+{
+    bool is_tiny = *(const bool *)context;
+    size_t block_bytes = is_tiny ? 1024 : 1152;
+    unsigned in_bins;
+    void *hole, *block;
+
+    heapster_free(heapster_malloc(LARGEST_REQUEST)); /* makes the cache */
+    REQUIRE(heapster_set_strategy(HEAPSTER_BEST_FIT) == 0);
+    hole = make_a_hole(block_bytes);
+    block = heapster_malloc(block_bytes - HS_TAG_BYTES);
+    REQUIRE(block == hole && block_bytes_of(block) == block_bytes + 16);
+    REQUIRE(heapster_usable_size(block) == block_bytes + 16 - HS_TAG_BYTES);
+    in_bins = count_in_bins(hs_cache_self);
+    heapster_free(block);
+    if (is_tiny) {
+        REQUIRE(count_in_bin(hs_cache_self, block_bytes + 16 - HS_TAG_BYTES) == 1);
+        REQUIRE(count_in_bin(hs_cache_self, block_bytes - HS_TAG_BYTES) == 0);
+    } else {
+        REQUIRE(count_in_bins(hs_cache_self) == in_bins && hs_state_is_free(state_of(block)));
+    }
+}
+
+/* 1040 bytes are a class, 1168 are none. */
+static void blocks_longer_than_asked_for(void **state)
+{
+    bool is_tiny = true;
+
+    (void)state;
+    run_in_thread(take_a_hole, &is_tiny);
+    is_tiny = false;
+    run_in_thread(take_a_hole, &is_tiny);
+}
+
+/* ---- what callers see -------------------------------------------------------------------------------------------- */
+
+static void recycle_and_zero(void *context)
+{
+    (void)context;
+    for (size_t bytes = 1; bytes <= LARGEST_REQUEST; bytes += 1 + bytes / 7) {
+        char *dirty = heapster_malloc(bytes), *clean;
+
+        memset(dirty, 0xFF, heapster_usable_size(dirty));
+        heapster_free(dirty);
+        clean = heapster_calloc(1, bytes);
+        REQUIRE(clean == dirty && is_zero(clean, bytes));
+        heapster_free(clean);
+    }
+}
+
+static void calloc_zeroes_what_was_used_before(void **state)
+{
+    (void)state;
+    run_in_thread(recycle_and_zero, NULL);
+}
+
+static void measure_blocks(void *context)
+{
+    (void)context;
+    for (size_t bytes = 0; bytes < 100000; bytes += 1 + bytes / 300) {
+        void *block = heapster_malloc(bytes);
+        size_t usable_bytes = heapster_usable_size(block), rounded_up = usable_bytes - bytes;
+
+        REQUIRE(usable_bytes >= bytes);
+        /* To a block, by an eighth where it is more than tiny, and by what cannot be cut off. */
+        REQUIRE(rounded_up <= HS_BLOCK_BYTES_LEAST + HS_ALIGNMENT + (bytes > 1024 ? bytes / 8 : 0));
+        heapster_free_sized(block, bytes);
+    }
+}
+
+static void usable_size_is_an_eighth_more_at_most(void **state)
+{
+    (void)state;
+    run_in_thread(measure_blocks, NULL);
+}
+
+/* Between cached sizes, those that are none, and large ones. */
+static void resize_at_random(void *context)
+{
+    static const size_t spans[] = {200, 1100, 5000, 70000, 80000, 400000};
+    uint64_t random = 5;
+    size_t bytes = 1;
+    char *block = heapster_malloc(bytes);
+
+    (void)context;
+    fill_pattern(block, bytes, 0);
+    for (unsigned i = 1; i < 3 * MANY; i++) {
+        size_t wanted = 1 + (size_t)(next_random(&random) % spans[next_random(&random) % COUNT_OF(spans)]);
+        unsigned slot = i % MANY;
+
+        heapster_free(payloads[slot]);
+        payloads[slot] = heapster_malloc(wanted);
+        block = heapster_realloc(block, wanted);
+        REQUIRE(block != NULL && holds_pattern(block, bytes < wanted ? bytes : wanted, i - 1));
+        fill_pattern(block, wanted, i);
+        bytes = wanted;
+    }
+    heapster_free_sized(block, bytes);
+    give(MANY);
+}
+
+static void realloc_keeps_the_content(void **state)
+{
+    (void)state;
+    run_in_thread(resize_at_random, NULL);
+}
+
+static void shrink_a_little(void *context)
+{
+    char *block = heapster_malloc(5000);
+    size_t block_bytes = block_bytes_of(block);
+
+    (void)context;
+    REQUIRE(heapster_realloc(block, 4800) == block && block_bytes_of(block) == block_bytes);
+    REQUIRE(heapster_realloc(block, 3000) == block && block_bytes_of(block) < block_bytes);
+    REQUIRE(hs_class_of((unsigned)(block_bytes_of(block) / HS_ALIGNMENT)) != HS_CLASS_NONE);
+    heapster_free_sized(block, 3000);
+    REQUIRE(state_of(block) == HS_STATE_CACHED);
+}
+
+static void a_resized_block_is_of_a_class(void **state)
+{
+    (void)state;
+    run_in_thread(shrink_a_little, NULL);
+}
+
+/* ---- slow start, growth, flush ----------------------------------------------------------------------------------- */
+
+static void use_each_class_once(void *context)
+{
+    struct heapster_stats before, after;
+    uint64_t used_bytes = 0, others_bytes;
+
+    (void)context;
+    heapster_free(heapster_malloc(LARGEST_REQUEST)); /* makes the cache */
+    REQUIRE(heapster_trim(SIZE_MAX));
+    others_bytes = stats_now().cached_bytes;
+    for (unsigned i = HS_CLASSES; i-- > HS_CLASS_FIRST;) {
+        before = stats_now();
+        payloads[i] = heapster_malloc(hs_class_bytes(i) - HS_TAG_BYTES);
+        after = stats_now();
+        REQUIRE(after.used_blocks == before.used_blocks + 1);
+        REQUIRE(after.used_bytes - before.used_bytes - hs_class_bytes(i) <= HS_ALIGNMENT);
+        REQUIRE(count_in_bin(hs_cache_self, hs_class_bytes(i) - HS_TAG_BYTES) == 0);
+        used_bytes += hs_class_bytes(i);
+        /* From an eighth of the run on, nothing; below, a run that is no longer than what was used so far. */
+        if (hs_class_bytes(i) > 64 * 1024 / 8)
+            REQUIRE(after.cached_bytes == others_bytes);
+        REQUIRE(after.cached_bytes - others_bytes <= 2048 + 2 * used_bytes);
+    }
+    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++)
+        heapster_free(payloads[i]);
+}
+
+static void a_class_used_once_takes_one_block(void **state)
+{
+    (void)state;
+    run_in_thread(use_each_class_once, NULL);
+}
+
+/* Free blocks of 1008 bytes, each between used ones, in the arena of whoever comes next: the thread ends. */
+static void leave_holes(void *context)
+{
+    struct hs_block *holes[MANY];
+    unsigned count = *(const unsigned *)context;
+    struct hs_arena *arena;
+
+    heapster_free(heapster_malloc(LARGEST_REQUEST));
+    arena = hs_cache_self->arena;
+    for (unsigned i = 0; i < count; i++) {
+        holes[i] = hs_arena_allocate(arena, 1008, 16);
+        REQUIRE(holes[i] != NULL && hs_arena_allocate(arena, 32, 16) != NULL);
+    }
+    for (unsigned i = 0; i < count; i++)
+        (void)hs_arena_release(arena, holes[i]);
+}
+
+static void count_refills(void *context)
+{
+    unsigned refills = 0, most = 0;
+
+    (void)context;
+    for (unsigned i = 0; i < MANY / 2; i++) {
+        unsigned left = count_in_bin(hs_cache_self, 1000);
+        uint64_t locks = locks_taken();
+
+        payloads[i] = heapster_malloc(1000);
+        REQUIRE(block_bytes_of(payloads[i]) == 1008);
+        if (left != 0)
+            continue;
+        if (refills != 0) /* the first one makes the cache, too */
+            REQUIRE(locks_taken_since(locks) == 1);
+        left = count_in_bin(hs_cache_self, 1000);
+        REQUIRE(left + 1 >= most && left + 1 <= 2 * (most + 1));
+        most = left + 1;
+        refills++;
+        REQUIRE(left + 1 == 1U << (refills <= 6 ? refills - 1 : 5));
+    }
+    give(MANY / 2);
+}
+
+static void refill_of_holes(void *context)
+{
+    unsigned count = MANY / 2 + 64;
+
+    (void)context;
+    be_a_thread(leave_holes, &count);
+    (void)hs_cache_empty_idle(NULL, UINT64_MAX);
+    be_a_thread(count_refills, NULL);
+}
+
+/* One block, then two, four, ... 32 KiB of them: each time under one lock, whatever their number. */
+static void refills_double(void **state)
+{
+    (void)state;
+    run_in_thread(refill_of_holes, NULL);
+}
+
+/* In the arena of whoever comes next: the thread ends. */
+static void leave_blocks_of_100(void *context)
+{
+    (void)context;
+    take(300, 100);
+}
+
+/* As the bin's room is used up it doubles; at the most that there can be, about half of the blocks leave the bin. */
+static void free_them_one_by_one(void *context)
+{
+    unsigned kept;
+
+    (void)context;
+    for (unsigned i = 0, room = HS_BIN_SLOTS_LEAST; i < HS_BIN_SLOTS_MOST; i++) {
+        heapster_free(payloads[i]);
+        REQUIRE(count_in_bin(hs_cache_self, 100) == i + 1);
+        if (i == room)
+            room = room * 2 + 1;
+        REQUIRE(room_of_bin(hs_cache_self, 100) == room);
+    }
+    require_cached(0, HS_BIN_SLOTS_MOST, 300);
+    heapster_free(payloads[HS_BIN_SLOTS_MOST]);
+    kept = count_in_bin(hs_cache_self, 100);
+    REQUIRE(room_of_bin(hs_cache_self, 100) == HS_BIN_SLOTS_MOST);
+    REQUIRE(kept >= HS_BIN_SLOTS_MOST / 2 && kept <= HS_BIN_SLOTS_MOST / 2 + 5);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->depot->blocks) == HS_BIN_SLOTS_MOST + 1 - kept);
+    /* Those that stayed are the newest, in the order in which they came. */
+    for (unsigned i = 0; i < kept; i++)
+        REQUIRE(heapster_malloc(100) == payloads[HS_BIN_SLOTS_MOST - i]);
+    for (unsigned i = HS_BIN_SLOTS_MOST - kept + 1; i < 300; i++)
+        heapster_free(payloads[i]);
+}
+
+static void fill_a_bin(void *context)
+{
+    (void)context;
+    be_a_thread(leave_blocks_of_100, NULL);
+    (void)hs_cache_empty_idle(NULL, UINT64_MAX);
+    be_a_thread(free_them_one_by_one, NULL);
+}
+
+static void a_full_bin_puts_its_oldest_half_away(void **state)
+{
+    (void)state;
+    run_in_thread(fill_a_bin, NULL);
+}
+
+/* Bins of one class and of all together. */
+static void fill_all_bins(void *context)
+{
+    size_t most = 0;
+
+    (void)context;
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
+            size_t block_bytes = hs_class_bytes(i), bytes;
+
+            take(300, block_bytes - HS_TAG_BYTES);
+            give(300);
+            bytes = count_in_bin(hs_cache_self, block_bytes - HS_TAG_BYTES) * block_bytes;
+            REQUIRE(bytes <= HS_BIN_BYTES_MOST || bytes <= 2 * block_bytes);
+            bytes = bytes_in_bins(hs_cache_self);
+            REQUIRE(bytes <= HS_CACHE_BYTES_MOST);
+            if (bytes > most)
+                most = bytes;
+        }
+    REQUIRE(most > HS_CACHE_BYTES_MOST / 2);
+}
+
+static void a_cache_holds_so_much_at_the_most(void **state)
+{
+    (void)state;
+    run_in_thread(fill_all_bins, NULL);
+}
+
+/* ---- the way back ------------------------------------------------------------------------------------------------ */
+
+static void use_another_class(void)
+{
+    static void *others[64];
+    struct blocks blocks = {others, 64, 4000};
+
+    take_blocks(&blocks);
+    free_blocks(&blocks);
+    (void)usleep(100);
+}
+
+/* Uses another class. True as soon as this one has no block any more. */
+static bool is_given_back(size_t bytes, unsigned rounds)
+{
+    for (unsigned round = 0; round < rounds && count_in_bin(hs_cache_self, bytes) != 0; round++)
+        use_another_class();
+    return count_in_bin(hs_cache_self, bytes) == 0;
+}
+
+static void leave_a_class_unused(void *context)
+{
+    (void)context;
+    hs_options.decay_ms = UINT32_MAX;
+    take(100, 100);
+    give(100);
+    REQUIRE(count_in_bin(hs_cache_self, 100) >= 100);
+    REQUIRE(!is_given_back(100, 200));
+    hs_options.decay_ms = 2;
+    REQUIRE(is_given_back(100, UINT32_MAX));
+    REQUIRE(room_of_bin(hs_cache_self, 100) == HS_BIN_SLOTS_LEAST);
+    require_cached(0, 0, 100);
+}
+
+static void bins_that_lie_unused_are_given_back(void **state)
+{
+    (void)state;
+    run_in_thread(leave_a_class_unused, NULL);
+}
+
+enum { BUSY_CLASSES = 60, LIVE_BLOCKS = 70 };
+
+/* Many bins become wide and are then empty, since all their blocks are in use. */
+static void widen_and_empty(void **blocks)
+{
+    for (unsigned i = 0; i < BUSY_CLASSES; i++) {
+        size_t bytes = hs_class_bytes(HS_CLASSES - 1 - i) - HS_TAG_BYTES;
+
+        take(LIVE_BLOCKS, bytes);
+        give(LIVE_BLOCKS);
+        while (count_in_bin(hs_cache_self, bytes) != 0)
+            *blocks++ = heapster_malloc(bytes);
+    }
+}
+
+static void leave_wide_bins_empty(void *context)
+{
+    static void *live[BUSY_CLASSES * LIVE_BLOCKS];
+
+    (void)context;
+    hs_options.decay_ms = 2;
+    widen_and_empty(live);
+    take(8, 24);
+    for (unsigned round = 0; round < 10; round++) {
+        (void)usleep(5000);
+        for (unsigned i = 0; i < 20; i++)
+            use_another_class();
+    }
+    give(8);
+    require_cached(0, 8, 8);
+    for (size_t i = 0; i < COUNT_OF(live); i++)
+        heapster_free(live[i]);
+}
+
+static void empty_bins_make_room_for_others(void **state)
+{
+    (void)state;
+    run_in_thread(leave_wide_bins_empty, NULL);
+}
+
+static void trim_a_full_cache(void *context)
+{
+    struct worker other = {0};
+    struct blocks blocks = {payloads, 70, 100};
+    struct heapster_stats stats, before = stats_now();
+
+    (void)context;
+    take_blocks(&blocks);
+    start_worker(&other);
+    let(&other, free_blocks, &blocks);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->inbox) != NULL);
+    take(300, 200);
+    give(300);
+    stats = stats_now();
+    REQUIRE(stats.cached_blocks > before.cached_blocks + 200 && hs_cache_self->run != NULL);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->depot->blocks) > 100);
+    (void)heapster_trim(SIZE_MAX);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->inbox) == NULL);
+    REQUIRE(count_in_bins(hs_cache_self) == 0 && hs_cache_self->run == NULL);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->depot->blocks) == 0);
+    end_worker(&other);
+    (void)heapster_trim(SIZE_MAX); /* what was in its outbox */
+    stats = stats_now();
+    REQUIRE(stats.cached_blocks == before.cached_blocks && stats.cached_bytes == before.cached_bytes);
+}
+
+static void trim_empties_cache_depot_and_inbox(void **state)
+{
+    (void)state;
+    run_in_thread(trim_a_full_cache, NULL);
+}
+
+/* ---- no cache ---------------------------------------------------------------------------------------------------- */
+
+static void be_served_by_arenas(void *context)
+{
+    (void)context;
+    take(300, 100);
+    REQUIRE(!i_have_a_cache());
+    give(300);
+    for (unsigned i = 0; i < 300; i++)
+        REQUIRE(state_of(payloads[i]) != HS_STATE_CACHED);
+}
+
+static void start_without_a_cache(void *context)
+{
+    struct hs_options *options = context;
+
+    hs_options.cache = options->cache;
+    hs_options.fill = options->fill;
+    be_a_thread(be_served_by_arenas, NULL);
+}
+
+static void no_cache_without_the_option(void **state)
+{
+    struct hs_options options = {.cache = false};
+
+    (void)state;
+    run_in_thread(start_without_a_cache, &options);
+}
+
+static void no_cache_where_blocks_are_filled(void **state)
+{
+    struct hs_options options = {.cache = true, .fill = true};
+
+    (void)state;
+    run_in_thread(start_without_a_cache, &options);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(malloc_takes_what_free_gave_last),
+        cmocka_unit_test(no_lock_is_taken),
+        cmocka_unit_test(blocks_beyond_the_classes_go_to_the_arena),
+        cmocka_unit_test(blocks_longer_than_asked_for),
+        cmocka_unit_test(calloc_zeroes_what_was_used_before),
+        cmocka_unit_test(usable_size_is_an_eighth_more_at_most),
+        cmocka_unit_test(realloc_keeps_the_content),
+        cmocka_unit_test(a_resized_block_is_of_a_class),
+        cmocka_unit_test(a_class_used_once_takes_one_block),
+        cmocka_unit_test(refills_double),
+        cmocka_unit_test(a_full_bin_puts_its_oldest_half_away),
+        cmocka_unit_test(a_cache_holds_so_much_at_the_most),
+        cmocka_unit_test(bins_that_lie_unused_are_given_back),
+        cmocka_unit_test(empty_bins_make_room_for_others),
+        cmocka_unit_test(trim_empties_cache_depot_and_inbox),
+        cmocka_unit_test(no_cache_without_the_option),
+        cmocka_unit_test(no_cache_where_blocks_are_filled),
+    };
+
+    return run_named(tests, COUNT_OF(tests), argc, argv);
+}
