@@ -486,6 +486,10 @@ void *hs_cache_allocate(size_t bytes)
 
 static void release_own(struct hs_cache *cache, struct hs_block *block, unsigned index)
 {
+    if (room_in(cache, index) != 0) {
+        push(cache, index, hs_block_payload(block));
+        return;
+    }
     if (make_room(cache, index))
         push(cache, index, hs_block_payload(block));
     else

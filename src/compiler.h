@@ -9,6 +9,7 @@
 
 #define HS_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define HS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define HS_PREFETCH(address) __builtin_prefetch(address)
 #define HS_CACHE_LINE_BYTES 64
 /* Of a variable that only the library itself names: it is reached without a look-up. */
 #define HS_INTERNAL __attribute__((visibility("hidden")))

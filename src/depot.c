@@ -98,12 +98,15 @@ unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payl
 
 /* ---- all of it back to the arena --------------------------------------------------------------------------------- */
 
-enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, GRAIN_SHIFT = 4 };
+/* So many blocks are sorted at a time: those that lie in one part of the address space that the depot's blocks span. */
+enum { SORTED_BLOCKS = 32 * 1024, DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, GRAIN_SHIFT = 4 };
 
-/* What a depot held, for the time of its sorting: two halves of pointers, and counters. */
+/* Memory for one part, from the OS, for the time of emptying a depot. */
 struct sorting {
+    size_t count;
+    void *payloads[SORTED_BLOCKS];
+    void *other_half[SORTED_BLOCKS];
     uint32_t counts[DIGITS];
-    void *payloads[];
 };
 
 /* One pass of a radix sort, by the digit at `shift`. */
@@ -124,21 +127,21 @@ static void sort_by_digit(uint32_t *counts, void **from, void **to, size_t count
         to[counts[((uintptr_t)from[i] - lowest) >> shift & (DIGITS - 1)]++] = from[i];
 }
 
-/* Sorts by address, and returns which half has the result. */
-static void **sort_payloads(struct sorting *sorting, size_t count)
-{
-    void **from = sorting->payloads, **to = sorting->payloads + count;
-    uintptr_t lowest = UINTPTR_MAX, highest = 0;
+/* Where blocks lie. */
+struct span {
+    uintptr_t lowest, highest;
+};
 
-    for (size_t i = 0; i < count; i++) {
-        lowest = (uintptr_t)from[i] < lowest ? (uintptr_t)from[i] : lowest;
-        highest = (uintptr_t)from[i] > highest ? (uintptr_t)from[i] : highest;
-    }
-    for (unsigned shift = GRAIN_SHIFT; shift < sizeof lowest * 8 && (highest - lowest) >> shift != 0;
+/* Sorts by address, and returns which half has the result. */
+static void **sort_payloads(struct sorting *sorting, struct span span)
+{
+    void **from = sorting->payloads, **to = sorting->other_half;
+
+    for (unsigned shift = GRAIN_SHIFT; shift < sizeof(uintptr_t) * 8 && (span.highest - span.lowest) >> shift != 0;
          shift += DIGIT_BITS) {
         void **sorted = to;
 
-        sort_by_digit(sorting->counts, from, to, count, lowest, shift);
+        sort_by_digit(sorting->counts, from, to, sorting->count, span.lowest, shift);
         to = from;
         from = sorted;
     }
@@ -152,6 +155,9 @@ static bool give_all(struct hs_arena *arena, void **payloads, size_t count)
     while (count > 0) {
         unsigned batch = count < HS_BATCH_BLOCKS_MOST ? (unsigned)count : (unsigned)HS_BATCH_BLOCKS_MOST;
 
+        /* The tags of the next batch are on their way meanwhile. */
+        for (size_t i = batch; i < count && i < 2 * HS_BATCH_BLOCKS_MOST; i++)
+            HS_PREFETCH(hs_block_of(payloads[i]));
         is_dirty |= hs_arena_give_batch(arena, payloads, hs_cache_keep_sound(payloads, batch));
         payloads += batch;
         count -= batch;
@@ -159,7 +165,7 @@ static bool give_all(struct hs_arena *arena, void **payloads, size_t count)
     return is_dirty;
 }
 
-/* Magazine by magazine, where there is no memory to sort them all. */
+/* Magazine by magazine, where there is no memory to sort. */
 static bool give_unsorted(struct hs_arena *arena, struct hs_magazine *list)
 {
     bool is_dirty = false;
@@ -169,15 +175,61 @@ static bool give_unsorted(struct hs_arena *arena, struct hs_magazine *list)
     return is_dirty;
 }
 
-static bool give_sorted(struct hs_arena *arena, const struct hs_magazine *list, size_t count, struct sorting *sorting)
+static bool give_gathered(struct hs_arena *arena, struct sorting *sorting, struct span part)
 {
-    size_t gathered = 0;
+    size_t count = sorting->count;
+    void **sorted = sort_payloads(sorting, part);
+
+    sorting->count = 0;
+    return give_all(arena, sorted, count);
+}
+
+/* Sorts and gives the blocks of one part of the address space. */
+static bool give_part(struct hs_arena *arena, const struct hs_magazine *list, struct span part, struct sorting *sorting)
+{
+    bool is_dirty = false;
+
+    sorting->count = 0;
+    for (; list != NULL; list = list->next) {
+        for (uint64_t i = 0; i < list->count; i++) {
+            if ((uintptr_t)list->payloads[i] - part.lowest > part.highest - part.lowest)
+                continue;
+            sorting->payloads[sorting->count++] = list->payloads[i];
+            if (sorting->count == SORTED_BLOCKS)
+                is_dirty |= give_gathered(arena, sorting, part);
+        }
+    }
+    return give_gathered(arena, sorting, part) || is_dirty;
+}
+
+static struct span span_of(const struct hs_magazine *list)
+{
+    struct span span = {UINTPTR_MAX, 0};
 
     for (; list != NULL; list = list->next) {
-        memcpy(sorting->payloads + gathered, list->payloads, list->count * sizeof(void *));
-        gathered += list->count;
+        for (uint64_t i = 0; i < list->count; i++) {
+            uintptr_t address = (uintptr_t)list->payloads[i];
+
+            span.lowest = address < span.lowest ? address : span.lowest;
+            span.highest = address > span.highest ? address : span.highest;
+        }
     }
-    return give_all(arena, sort_payloads(sorting, count), count);
+    return span;
+}
+
+static bool give_sorted(struct hs_arena *arena, const struct hs_magazine *list, size_t count, struct sorting *sorting)
+{
+    struct span span = span_of(list);
+    size_t parts = count / SORTED_BLOCKS + 1;
+    uintptr_t part_bytes = (span.highest - span.lowest) / parts + 1;
+    bool is_dirty = false;
+
+    for (size_t i = 0; i < parts; i++) {
+        struct span part = {span.lowest + i * part_bytes, span.lowest + (i + 1) * part_bytes - 1};
+
+        is_dirty |= give_part(arena, list, part, sorting);
+    }
+    return is_dirty;
 }
 
 /* All magazines of the depot as one list, and its last one. */
@@ -235,7 +287,7 @@ bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena)
 {
     struct hs_magazine *all, *last;
     struct sorting *sorting;
-    size_t count, sorting_bytes;
+    size_t count;
     bool is_dirty;
 
     hs_mutex_lock(&depot->lock);
@@ -244,11 +296,10 @@ bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena)
     hs_mutex_unlock(&depot->lock);
     if (all == NULL)
         return false;
-    sorting_bytes = sizeof *sorting + 2 * count * sizeof(void *);
-    sorting = hs_os_map(sorting_bytes);
+    sorting = hs_os_map(sizeof *sorting);
     is_dirty = sorting != NULL ? give_sorted(arena, all, count, sorting) : give_unsorted(arena, all);
     if (sorting != NULL)
-        (void)hs_os_unmap(sorting, sorting_bytes);
+        (void)hs_os_unmap(sorting, sizeof *sorting);
     keep_magazines(depot, all, last);
     if (is_dirty)
         hs_heap_decay();

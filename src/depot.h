@@ -27,7 +27,7 @@
 #include "arena_batch.h"
 #include "size_class.h"
 
-enum { HS_MAGAZINE_BLOCKS = 62, HS_DEPOT_BLOCKS_MOST = 128 * 1024, HS_SLAB_BYTES = 32 * 1024 };
+enum { HS_MAGAZINE_BLOCKS = 62, HS_DEPOT_BLOCKS_MOST = 512 * 1024, HS_SLAB_BYTES = 32 * 1024 };
 
 struct hs_magazine {
     struct hs_magazine *next;
