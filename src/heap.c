@@ -200,8 +200,7 @@ void hs_heap_decay(void)
     for (unsigned i = 0; i < arena_limit(); i++)
         if (hs_heap_table_arena(i) != NULL)
             hs_arena_decay(hs_heap_table_arena(i), now_ms);
-    if (hs_large_all_cached_bytes() != 0)
-        hs_large_decay(&hs_heap_large, now_ms);
+    hs_large_decay(&hs_heap_large, now_ms);
 }
 
 static void decay_first_class(struct hs_arena *arena)

@@ -172,6 +172,7 @@ void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment
     set->blocks++;
     set->bytes += bytes_of(region);
     set->allocations++;
+    hs_store_relaxed(&set->was_used, true);
     hs_large_cache_note_peak_locked(set);
     leaving = hs_large_cache_excess_locked(set);
     hs_mutex_unlock(&set->lock);
@@ -209,6 +210,8 @@ void hs_large_decay(struct hs_large_set *set, uint64_t now_ms)
 {
     struct hs_region *leaving;
 
+    if (!hs_load_relaxed(&set->was_used)) /* relaxed: a hint, for processes without large blocks */
+        return;
     hs_mutex_lock(&set->lock);
     leaving = hs_large_cache_due_locked(set, now_ms);
     hs_mutex_unlock(&set->lock);

@@ -20,20 +20,20 @@
 enum { EXIT_USAGE = 2, EXIT_SKIPPED = 77 };
 
 /* HEAPSTER_OPTIONS is read before main; so it is extended, and the program started anew with it. */
-static void start_with_arenas(unsigned arenas, char **arguments)
+static void start_with(const char *wanted, char **arguments)
 {
     const char *environment = getenv("HEAPSTER_OPTIONS"), *old = environment != NULL ? environment : "";
-    char wanted[32], options[1024];
-    size_t old_length = strlen(old), length;
+    char options[1024];
+    size_t old_length = strlen(old), length = strlen(wanted);
 
-    length = (size_t)snprintf(wanted, sizeof wanted, ",arenas=%u", arenas);
     if (old_length >= length && strcmp(old + old_length - length, wanted) == 0)
         return;
     errno = ENAMETOOLONG;
     if ((size_t)snprintf(options, sizeof options, "%s%s", old, wanted) < sizeof options &&
         setenv("HEAPSTER_OPTIONS", options, 1) == 0)
         (void)execv("/proc/self/exe", arguments);
-    perror("heapster-stress: cannot start with --arenas");
+    (void)fprintf(stderr, "heapster-stress: cannot start with ");
+    perror(wanted + 1);
     exit(1);
 }
 
@@ -116,6 +116,7 @@ static void prepare_libc(void)
 int main(int argc, char **argv)
 {
     struct stress_options options;
+    char wanted[STRESS_ENVIRONMENT_BYTES];
 
     if (!stress_options_parse(argc, argv, &options))
         return EXIT_USAGE;
@@ -123,8 +124,9 @@ int main(int argc, char **argv)
         options.list ? list_scenarios() : stress_options_help();
         return 0;
     }
-    if (options.arenas != 0)
-        start_with_arenas(options.arenas, argv);
+    stress_options_environment(&options, wanted);
+    if (wanted[0] != '\0')
+        start_with(wanted, argv);
     prepare_libc();
     (void)signal(SIGCHLD, SIG_DFL); /* whoever ignores it has no children to wait for */
     kit_violation_catch_signals();

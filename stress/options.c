@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +16,8 @@
 static const char *const strategy_names[STRESS_STRATEGIES] = {"first", "next", "best", "worst"};
 
 static const char usage[] = "usage: heapster-stress [--threads N] [--seconds N | --ops N] [--seed N]\n"
-                            "                       [--strategy first|next|best|worst|all] [--arenas N]\n"
+                            "                       [--strategy first|next|best|worst|all] [--cache on|off|both]\n"
+                            "                       [--arenas N]\n"
                             "                       [--allocator heapster|system] [--same-process]\n"
                             "                       [--hang-seconds N] [--tolerate misaligned|errno]...\n"
                             "                       [--json FILE] [--junit FILE] [--report FILE.html]\n"
@@ -31,6 +33,8 @@ static const char details[] =
     "  --ops N         instead: operations of each thread, split evenly over the scenarios\n"
     "  --seed N        decides what each thread does, scheduling aside (random, and printed)\n"
     "  --strategy S    first, next, best, worst, or all: one after another, each for the full duration (first)\n"
+    "  --cache C       threads have caches (on), or each free coalesces at once (off), or both: one after the other,\n"
+    "                  each for half of the duration (both; of --allocator system: as HEAPSTER_OPTIONS says)\n"
     "  --arenas N      how many arenas threads are spread over (four for each processor)\n"
     "  --allocator A   heapster: its functions by their own names (default); system: the process's own malloc,\n"
     "                  as in LD_PRELOAD=libjemalloc.so.2 heapster-stress --allocator system\n"
@@ -67,6 +71,18 @@ static bool complain(const char *what, const char *item)
 const char *stress_strategy_name(unsigned strategy)
 {
     return strategy_names[strategy];
+}
+
+unsigned stress_cache_mode_count(unsigned modes)
+{
+    return modes == STRESS_CACHE_BOTH ? 2 : 1;
+}
+
+const char *stress_cache_modes_name(unsigned modes)
+{
+    static const char *const names[] = {"-", "on", "off", "both"};
+
+    return names[modes];
 }
 
 static bool read_number(const char *text, uint64_t least, uint64_t most, uint64_t *out)
@@ -110,6 +126,16 @@ static bool read_strategy(const char *text, struct stress_options *options)
         }
     }
     return false;
+}
+
+static bool read_cache(const char *text, struct stress_options *options)
+{
+    unsigned modes = STRESS_CACHE_BOTH;
+
+    while (modes != 0 && strcmp(text, stress_cache_modes_name(modes)) != 0)
+        modes--;
+    options->cache_modes = modes;
+    return modes != 0;
 }
 
 static bool read_allocator(const char *text, struct stress_options *options)
@@ -170,6 +196,8 @@ static bool read_value(const char *flag, const char *value, struct stress_option
         return read_number(value, 0, UINT64_MAX, &options->seed);
     if (strcmp(flag, "--strategy") == 0)
         return read_strategy(value, options);
+    if (strcmp(flag, "--cache") == 0)
+        return read_cache(value, options);
     if (strcmp(flag, "--tolerate") == 0)
         return read_tolerance(value, options);
     if (strcmp(flag, "--allocator") == 0)
@@ -180,9 +208,9 @@ static bool read_value(const char *flag, const char *value, struct stress_option
 /* A flag with a value. */
 static bool read_flag(const char *flag, const char *value, struct stress_options *options)
 {
-    static const char *const flags[] = {"--threads",  "--arenas", "--hang-seconds", "--seconds",
-                                        "--ops",      "--seed",   "--strategy",     "--allocator",
-                                        "--tolerate", "--json",   "--junit",        "--report"};
+    static const char *const flags[] = {"--threads", "--arenas",   "--hang-seconds", "--seconds",  "--ops",
+                                        "--seed",    "--strategy", "--allocator",    "--tolerate", "--json",
+                                        "--junit",   "--report",   "--cache"};
     unsigned i = 0;
 
     while (i < sizeof flags / sizeof flags[0] && strcmp(flag, flags[i]) != 0)
@@ -199,9 +227,20 @@ static bool is_consistent(const struct stress_options *options)
         return complain("--seconds and --ops exclude each other", "");
     if (!options->system_allocator)
         return true;
+    if (options->cache_modes == STRESS_CACHE_BOTH)
+        return complain("--cache both is not for one process's malloc: ", "--allocator system takes on or off");
     if (options->arenas != 0 || options->first_strategy != options->last_strategy || options->first_strategy != 0)
         return complain("--strategy and --arenas are Heapster's: ", "not with --allocator system");
     return true;
+}
+
+void stress_options_environment(const struct stress_options *options, char out[STRESS_ENVIRONMENT_BYTES])
+{
+    out[0] = '\0';
+    if (options->system_allocator && options->cache_modes != 0)
+        (void)snprintf(out, STRESS_ENVIRONMENT_BYTES, ",cache=%s", stress_cache_modes_name(options->cache_modes));
+    else if (options->arenas != 0)
+        (void)snprintf(out, STRESS_ENVIRONMENT_BYTES, ",arenas=%u", options->arenas);
 }
 
 static uint64_t random_seed(void)
@@ -240,6 +279,8 @@ bool stress_options_parse(int count, char **arguments, struct stress_options *op
         }
     if (!is_consistent(options))
         return false;
+    if (!options->system_allocator && options->cache_modes == 0)
+        options->cache_modes = STRESS_CACHE_BOTH;
     if (options->seconds == 0)
         options->seconds = DEFAULT_SECONDS;
     return true;

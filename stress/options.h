@@ -8,6 +8,9 @@
 #include "heapster.h"
 #include "scenario.h"
 
+/* Bits. Neither: as the process's own malloc is. */
+enum stress_cache_modes { STRESS_CACHE_ON = 1, STRESS_CACHE_OFF = 2, STRESS_CACHE_BOTH = 3 };
+
 enum { STRESS_SCENARIOS_MAX = 64, STRESS_STRATEGIES = HEAPSTER_WORST_FIT + 1, STRESS_HANG_SECONDS = 60 };
 
 struct stress_options {
@@ -18,6 +21,7 @@ struct stress_options {
     uint64_t ops; /* of each thread; 0: by time */
     uint64_t seed;
     unsigned first_strategy, last_strategy;
+    unsigned cache_modes; /* of enum stress_cache_modes; each in turn */
     const struct kit_scenario *scenarios[STRESS_SCENARIOS_MAX];
     unsigned scenario_count;
     unsigned tolerated;                             /* of enum kit_tolerance */
@@ -27,11 +31,20 @@ struct stress_options {
     bool list, help;
 };
 
+/* What is added to HEAPSTER_OPTIONS, with a comma before it, since it has to be known before the first allocation; or
+ * "". */
+enum { STRESS_ENVIRONMENT_BYTES = 64 };
+void stress_options_environment(const struct stress_options *options, char out[STRESS_ENVIRONMENT_BYTES]);
+
 /* False after a usage message on standard error. */
 bool stress_options_parse(int count, char **arguments, struct stress_options *options);
 
 void stress_options_help(void);
 
 const char *stress_strategy_name(unsigned strategy);
+
+/* How many there are; and a name for them: "on", "off", "both" or "-". */
+unsigned stress_cache_mode_count(unsigned modes);
+const char *stress_cache_modes_name(unsigned modes);
 
 #endif

@@ -51,7 +51,7 @@ static unsigned runnable_scenarios(const struct stress_suite *suite)
 static void configure(const struct stress_suite *suite, const struct stress_row *row, struct kit_config *config)
 {
     const struct stress_options *options = suite->options;
-    unsigned shares = runnable_scenarios(suite);
+    unsigned shares = runnable_scenarios(suite) * stress_cache_mode_count(options->cache_modes);
 
     *config = (struct kit_config){
         .threads = options->threads,
@@ -64,6 +64,7 @@ static void configure(const struct stress_suite *suite, const struct stress_row 
         .progress_file = stress_table_file(suite),
         .reproduce = row->command,
         .strategy_name = row->strategy,
+        .cache_name = row->cache,
         .number = (unsigned)(row - suite->rows) + 1,
         .count = suite->row_count,
     };
@@ -97,10 +98,11 @@ static void describe_environment(struct kit_text *command, const struct stress_o
 {
     const char *heapster = getenv("HEAPSTER_OPTIONS"), *preload = getenv("LD_PRELOAD");
     size_t length = heapster != NULL ? strlen(heapster) : 0;
+    char added[STRESS_ENVIRONMENT_BYTES];
 
-    /* What --arenas added. */
-    if (length != 0 && options->arenas != 0)
-        length = (size_t)(strrchr(heapster, ',') - heapster);
+    stress_options_environment(options, added);
+    if (length != 0)
+        length -= strlen(added);
     if (length != 0)
         add_variable(command, "HEAPSTER_OPTIONS", heapster, length);
     if (preload != NULL && preload[0] != '\0')
@@ -127,6 +129,8 @@ static void describe(const struct stress_suite *suite, struct stress_row *row)
         kit_text_add(&command, "--allocator system ");
     else
         kit_text_add(&command, "--strategy %s ", row->strategy);
+    if (row->cache_mode != 0)
+        kit_text_add(&command, "--cache %s ", row->cache);
     if (options->arenas != 0)
         kit_text_add(&command, "--arenas %u ", options->arenas);
     if (options->hang_seconds != STRESS_HANG_SECONDS)
@@ -139,18 +143,29 @@ static void describe(const struct stress_suite *suite, struct stress_row *row)
     (void)snprintf(row->command, sizeof row->command, "%.*s", (int)command.length, command.bytes);
 }
 
+/* The `number`-th of the modes asked for. */
+static unsigned cache_mode(const struct stress_options *options, unsigned number)
+{
+    if (options->cache_modes != STRESS_CACHE_BOTH)
+        return options->cache_modes;
+    return number == 0 ? STRESS_CACHE_ON : STRESS_CACHE_OFF;
+}
+
 static void make_rows(struct stress_suite *suite)
 {
     const struct stress_options *options = suite->options;
     unsigned strategies = options->last_strategy - options->first_strategy + 1;
+    unsigned rows_of_mode = strategies * options->scenario_count;
 
-    suite->row_count = strategies * options->scenario_count;
+    suite->row_count = stress_cache_mode_count(options->cache_modes) * rows_of_mode;
     suite->rows = kit_pages_map_shared(suite->row_count * sizeof *suite->rows);
     for (unsigned i = 0; i < suite->row_count; i++) {
         struct stress_row *row = &suite->rows[i];
 
         row->scenario = options->scenarios[i % options->scenario_count];
-        row->strategy_number = options->first_strategy + i / options->scenario_count;
+        row->strategy_number = options->first_strategy + i / options->scenario_count % strategies;
+        row->cache_mode = cache_mode(options, i / rows_of_mode);
+        row->cache = stress_cache_modes_name(row->cache_mode);
         row->strategy = options->system_allocator ? "-" : stress_strategy_name(row->strategy_number);
         describe(suite, row);
     }
@@ -183,11 +198,27 @@ static void expect_arena_limit(const struct stress_suite *suite, struct stress_r
                    stats.arena_count, limit);
 }
 
+/* This process's heap has no block yet; programs that it starts are told. */
+static void choose_cache(const struct stress_suite *suite, unsigned mode)
+{
+    const char *environment = getenv("HEAPSTER_OPTIONS");
+    char options[STRESS_COMMAND_BYTES];
+    int length = snprintf(options, sizeof options, "%s,cache=%s", environment != NULL ? environment : "",
+                          stress_cache_modes_name(mode));
+
+    if (!suite->allocator.is_heapster)
+        return;
+    kit_heapster_use_cache(mode == STRESS_CACHE_ON);
+    if ((size_t)length >= sizeof options || setenv("HEAPSTER_OPTIONS", options, 1) != 0)
+        kit_violation(NULL, NULL, "setup", "HEAPSTER_OPTIONS cannot be extended");
+}
+
 /* Ends by exit, so that what a sanitizer or libc does at the end of a process is done, and seen. */
 static _Noreturn void run_rows(const struct stress_suite *suite, unsigned first, unsigned last)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)setpgid(0, 0);
+    choose_cache(suite, suite->rows[first].cache_mode);
     for (unsigned i = first; i <= last; i++)
         run_row(suite, &suite->rows[i]);
     if (suite->allocator.is_heapster)
@@ -264,10 +295,21 @@ static unsigned judge(struct stress_suite *suite, unsigned first, unsigned last,
     return at <= last ? at + 1 : at;
 }
 
+/* The last row that runs in one child with row `first`. */
+static unsigned last_together(const struct stress_suite *suite, unsigned first)
+{
+    unsigned last = first;
+
+    while (suite->options->same_process && last + 1 < suite->row_count &&
+           suite->rows[last + 1].cache_mode == suite->rows[first].cache_mode)
+        last++;
+    return last;
+}
+
 /* From row `first` on; returns the first row that is still to be run. */
 static unsigned run_child(struct stress_suite *suite, unsigned first)
 {
-    unsigned last = suite->options->same_process ? suite->row_count - 1 : first, next;
+    unsigned last = last_together(suite, first), next;
     bool stood_still = false;
     pid_t child;
     int status;

@@ -1,10 +1,10 @@
 /*
- * suite: every scenario asked for under every strategy asked for, a row each.
+ * suite: every scenario asked for under every strategy asked for, with the thread cache and without, a row each.
  *
  * Each row runs in a child process of its own, on a heap of its own, so that a row that fails, crashes or hangs does
  * not keep the others from running; with --same-process they run one after another in one child, on one heap, until
- * one fails, and then go on in another. The rows lie in memory that parent and children share. The parent never works
- * with the allocator under test.
+ * one fails, and then go on in another. A heap has the cache from its first block on or never. The rows lie in memory
+ * that parent and children share. The parent never works with the allocator under test.
  */
 #ifndef STRESS_SUITE_H
 #define STRESS_SUITE_H
@@ -18,6 +18,8 @@ struct stress_row {
     const struct kit_scenario *scenario;
     unsigned strategy_number;
     const char *strategy;               /* its name; "-" where the allocator knows none */
+    unsigned cache_mode;                /* one of enum stress_cache_modes, or 0 */
+    const char *cache;                  /* "on", "off", or "-" where it is as the process's malloc has it */
     char command[STRESS_COMMAND_BYTES]; /* runs this row alone, again */
     struct kit_result result;
 };

@@ -52,6 +52,8 @@ void stress_table_header(const struct stress_suite *suite)
         kit_text_add(&text, ", strategy %s",
                      options->first_strategy == options->last_strategy ? stress_strategy_name(options->first_strategy)
                                                                        : "all");
+    if (options->cache_modes != 0)
+        kit_text_add(&text, ", cache %s", stress_cache_modes_name(options->cache_modes));
     kit_text_add(&text, "\n");
     kit_text_write(&text, stress_table_file(suite));
 }
@@ -62,8 +64,9 @@ void stress_table_end_row(const struct stress_suite *suite, unsigned index)
     const struct kit_result *result = &row->result;
     struct kit_text text = {.length = 0};
 
-    kit_text_add(&text, "%s[%3u/%u] %-12s %-6s %-4s %6.1f s", stress_table_is_live(suite) ? "\r\033[K" : "", index + 1,
-                 suite->row_count, row->scenario->name, row->strategy, verdict_names[result->verdict], result->seconds);
+    kit_text_add(&text, "%s[%3u/%u] %-12s %-6s %-5s %-4s %6.1f s", stress_table_is_live(suite) ? "\r\033[K" : "",
+                 index + 1, suite->row_count, row->scenario->name, row->strategy, row->cache,
+                 verdict_names[result->verdict], result->seconds);
     if (result->verdict != KIT_PASSED)
         kit_text_add(&text, "  %s", result->reason);
     kit_text_add(&text, "\n");
@@ -78,7 +81,8 @@ static void print_row(const struct stress_suite *suite, const struct stress_row 
     const struct kit_result *result = &row->result;
     struct kit_text text = {.length = 0};
 
-    kit_text_add(&text, "%-12s %-8s %7u ", row->scenario->name, row->strategy, suite->options->threads);
+    kit_text_add(&text, "%-12s %-8s %-5s %7u ", row->scenario->name, row->strategy, row->cache,
+                 suite->options->threads);
     if (result->verdict == KIT_PASSED)
         kit_text_add(&text, "%12" PRIu64 " %11.0f %7" PRIu64 " %9.1f MiB", result->ops,
                      (double)result->ops / result->seconds, result->checks, mebibytes(result->peak_resident_bytes));
@@ -99,10 +103,10 @@ static void print_checkpoints(const struct stress_suite *suite, const struct str
 
     if (count == 0)
         return;
-    kit_text_add(&text, "\n%-12s %-8s %9s %16s %13s %13s %13s\n", row->scenario->name, row->strategy, "at", "ops/CPU-s",
-                 "live", "held", "resident");
+    kit_text_add(&text, "\n%-12s %-8s %-5s %9s %16s %13s %13s %13s\n", row->scenario->name, row->strategy, row->cache,
+                 "at", "ops/CPU-s", "live", "held", "resident");
     for (unsigned i = 0; i < count; i++)
-        kit_text_add(&text, "%21s %7.0f s %16.0f %9.1f MiB %9.1f MiB %9.1f MiB\n", "", points[i].at,
+        kit_text_add(&text, "%27s %7.0f s %16.0f %9.1f MiB %9.1f MiB %9.1f MiB\n", "", points[i].at,
                      points[i].ops_per_cpu_second, mebibytes(points[i].live_bytes), mebibytes(points[i].held_bytes),
                      mebibytes(points[i].resident_bytes));
     kit_text_write(&text, stress_table_file(suite));
@@ -116,8 +120,8 @@ static void print_reason(const struct stress_suite *suite, const struct stress_r
 
     if (result->verdict == KIT_PASSED)
         return;
-    kit_text_add(&text, "%s: %s, %s: %s\n", verdict_names[result->verdict], row->scenario->name, row->strategy,
-                 result->reason);
+    kit_text_add(&text, "%s: %s, %s, cache %s: %s\n", verdict_names[result->verdict], row->scenario->name,
+                 row->strategy, row->cache, result->reason);
     if (result->verdict == KIT_FAILED)
         kit_text_add(&text, "      reproduce: %s\n", row->command);
     kit_text_write(&text, stress_table_file(suite));
@@ -128,8 +132,8 @@ void stress_table_print(const struct stress_suite *suite)
     struct stress_summary summary = stress_suite_summary(suite);
     struct kit_text text = {.length = 0};
 
-    kit_text_add(&text, "\n%-12s %-8s %7s %12s %11s %7s %13s  %s\n", "scenario", "strategy", "threads", "operations",
-                 "ops/s", "checks", "peak RSS", "verdict");
+    kit_text_add(&text, "\n%-12s %-8s %-5s %7s %12s %11s %7s %13s  %s\n", "scenario", "strategy", "cache", "threads",
+                 "operations", "ops/s", "checks", "peak RSS", "verdict");
     kit_text_write(&text, stress_table_file(suite));
     for (unsigned i = 0; i < suite->row_count; i++)
         print_row(suite, &suite->rows[i]);

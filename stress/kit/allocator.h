@@ -64,6 +64,8 @@ struct kit_allocator {
     void (*walk)(void *context, kit_visit *visit, void *argument);
     uint64_t (*used_blocks)(void *context);
     uint64_t (*held_bytes)(void *context);          /* of the OS, in use or not */
+    uint64_t (*kept_bytes)(void *context);          /* in threads' caches, and on the way back from there */
+    void (*give_back)(void *context);               /* what the calling thread's cache holds, and no thread's alone */
     bool (*trim)(void *context, size_t keep_bytes); /* gives unused memory back to the OS */
     unsigned (*contention)(void *context, struct kit_contention *out, unsigned room);
 
@@ -93,6 +95,20 @@ struct kit_allocator kit_heapster_arena(void *arena);
 /* Lets Heapster have the break where libc's malloc serves the process (os.h), while nobody calls that under load; or
  * takes it back. */
 void kit_heapster_use_break(bool may);
+
+/* Whether threads have caches from now on. Before the first allocation of the process: a thread that has one keeps it.
+ */
+void kit_heapster_use_cache(bool may);
+
+/* What the calling thread's cache holds of Heapster's, runs and outboxes included. */
+uint64_t kit_heapster_own_kept_bytes(void);
+
+/* What the depot of the calling thread's arena holds. */
+uint64_t kit_heapster_depot_bytes(void);
+
+/* The number of the arena that a block of no large size is of; and of the calling thread's. */
+unsigned kit_heapster_arena_of(const void *payload);
+unsigned kit_heapster_own_arena(void);
 
 /* How long Heapster keeps free pages; returns how long it did so far. It has no such function of its own. */
 uint64_t kit_heapster_set_decay_ms(uint64_t decay_ms);

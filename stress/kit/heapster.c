@@ -2,6 +2,8 @@
 #include "heapster.h"
 
 #include "allocator.h"
+#include "cache.h"
+#include "depot.h"
 #include "heap.h"
 #include "heapster_locks.h"
 #include "options.h"
@@ -152,6 +154,23 @@ static uint64_t held_bytes(void *context)
     return stats.region_bytes + stats.large_bytes;
 }
 
+static uint64_t kept_bytes(void *context)
+{
+    struct heapster_stats stats;
+
+    (void)context;
+    heapster_stats(&stats);
+    return stats.cached_bytes;
+}
+
+static void give_back(void *context)
+{
+    (void)context;
+    hs_heap_start();
+    (void)hs_cache_empty();
+    (void)hs_cache_empty_arenas();
+}
+
 static bool trim(void *context, size_t keep_bytes)
 {
     (void)context;
@@ -164,9 +183,23 @@ static void *home(void *context)
     return hs_heap_arena();
 }
 
-static void settle(void *context, void *arena)
+/* An empty cache may move. What others send to the arena it leaves has to find its way without it. */
+static void settle(void *context, void *home)
 {
-    (void)context;
+    struct hs_arena *arena = home;
+    struct hs_cache *cache;
+
+    if (hs_cache_is_there()) {
+        (void)hs_cache_empty();
+        cache = hs_cache_self;
+        hs_mutex_lock(hs_heap_lock());
+        hs_heap_leave_arena_locked(cache->arena);
+        arena->threads++;
+        cache->arena = arena;
+        cache->arena_bits = arena->number << 24;
+        hs_mutex_unlock(hs_heap_lock());
+        give_back(context);
+    }
     hs_thread()->arena = arena;
 }
 
@@ -190,6 +223,8 @@ const struct kit_allocator kit_heapster = {
     .walk = call_walk,
     .used_blocks = used_blocks,
     .held_bytes = held_bytes,
+    .kept_bytes = kept_bytes,
+    .give_back = give_back,
     .trim = trim,
     .contention = kit_heapster_contention,
     .self = kit_heapster_self,
@@ -231,6 +266,46 @@ struct kit_allocator kit_heapster_arena(void *arena)
     allocator.posix_memalign = NULL;
     allocator.memalign = NULL;
     return allocator;
+}
+
+void kit_heapster_use_cache(bool may)
+{
+    hs_heap_start();
+    hs_store_relaxed(&hs_options.cache, may); /* relaxed: no other thread is in the allocator */
+}
+
+/* Relaxed throughout: the thread's own. */
+uint64_t kit_heapster_own_kept_bytes(void)
+{
+    const struct hs_cache *cache = hs_cache_self;
+    uint64_t bytes = 0;
+
+    if (cache == &hs_cache_none)
+        return 0;
+    bytes = hs_load_relaxed(&cache->run_bytes);
+    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++)
+        bytes += (uint64_t)(hs_load_relaxed(&cache->bins[i].top) - hs_load_relaxed(&cache->records[i].base)) *
+                 hs_class_bytes(i);
+    for (unsigned i = 0; i < HS_OUTBOXES; i++)
+        bytes += hs_load_relaxed(&cache->outboxes[i].bytes);
+    return bytes;
+}
+
+uint64_t kit_heapster_depot_bytes(void)
+{
+    const struct hs_depot *depot = hs_depot_of(hs_heap_arena());
+
+    return depot != NULL ? hs_load_relaxed(&depot->bytes) : 0; /* relaxed: a number that others change at any time */
+}
+
+unsigned kit_heapster_arena_of(const void *payload)
+{
+    return hs_block_arena(hs_block_of(payload));
+}
+
+unsigned kit_heapster_own_arena(void)
+{
+    return hs_heap_arena()->number;
 }
 
 uint64_t kit_heapster_set_decay_ms(uint64_t decay_ms)

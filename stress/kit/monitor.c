@@ -60,9 +60,9 @@ static void write_progress(const struct kit_run *run, struct progress *progress,
     uint64_t ops = kit_sampler_ops(run);
     struct kit_text text = {.length = 0};
 
-    kit_text_add(&text, "%s[%3u/%u] %-12s %-6s %5.1f s %10llu ops %8.0f/s %7.1f MiB live %7.1f RSS",
+    kit_text_add(&text, "%s[%3u/%u] %-12s %-6s %-5s %5.1f s %10llu ops %8.0f/s %7.1f MiB live %7.1f RSS",
                  config->live_line ? "\r" : "", config->number, config->count, run->scenario->name,
-                 config->strategy_name, now - run->began_at, (unsigned long long)ops,
+                 config->strategy_name, config->cache_name, now - run->began_at, (unsigned long long)ops,
                  (double)(ops - progress->ops) / (now - progress->written_at),
                  mebibytes((double)kit_sampler_live_bytes(run)), mebibytes((double)resident_bytes));
     if (fragmentation >= 0)

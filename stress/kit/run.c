@@ -302,6 +302,21 @@ static void expect_same_used_blocks(const struct kit_run *run, uint64_t before)
                       (unsigned long long)now, (unsigned long long)before);
 }
 
+/* Of what ended threads kept nothing is left, once main has given back what it keeps itself. */
+static void expect_nothing_kept(const struct kit_run *run)
+{
+    const struct kit_allocator *allocator = run->allocator;
+    uint64_t kept_bytes;
+
+    if (allocator->kept_bytes == NULL || allocator->give_back == NULL)
+        return;
+    allocator->give_back(allocator->context);
+    kept_bytes = allocator->kept_bytes(allocator->context);
+    if (kept_bytes != 0)
+        kit_violation(NULL, NULL, "kept", "%llu bytes in caches after all threads have ended",
+                      (unsigned long long)kept_bytes);
+}
+
 static const struct kit_contention *contention_before(const struct kit_run *run, unsigned arena)
 {
     for (unsigned i = 0; i < run->contention_count; i++)
@@ -392,6 +407,8 @@ static void play(struct kit_run *run)
     gate_open(&run->checked, 1);
     for (unsigned i = 0; i <= threads; i++)
         (void)pthread_join(run->threads[i].handle, NULL);
+    check_heap(run, true);
+    expect_nothing_kept(run);
     check_heap(run, true);
     guard_main(run, false);
 }

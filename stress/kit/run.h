@@ -10,7 +10,8 @@
  *     the oracle's records; opens         free all they have, all at once       -
  *     end of the scenario; blocks in
  *     use as before; checks at rest       end                                   ends
- *     joins, checks at rest once more
+ *     joins, checks at rest once more; nothing
+ *     is kept by any thread
  *
  * Waiting threads do not allocate, and libc allocates for a thread when it begins and when it ends: that is why the
  * count of blocks is taken between the gates.
@@ -49,6 +50,7 @@ struct kit_config {
     int progress_file;         /* where it goes otherwise */
     const char *reproduce;     /* the command that runs this again */
     const char *strategy_name; /* for progress lines */
+    const char *cache_name;    /* the same: "on", "off" or "-" */
     unsigned number, count;    /* of this run among all, from 1 on; the same */
 };
 

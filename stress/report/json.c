@@ -131,6 +131,7 @@ static void write_row(FILE *file, const struct stress_row *row)
     write_named_string(file, "scenario", row->scenario->name, SIZE_MAX);
     write_named_string(file, "summary", row->scenario->summary, SIZE_MAX);
     write_named_string(file, "strategy", row->strategy, SIZE_MAX);
+    write_named_string(file, "cache", row->cache, SIZE_MAX);
     write_named_string(file, "command", row->command, sizeof row->command);
     (void)fputs("\n   ", file);
     write_named_string(file, "verdict", stress_verdict_name(result->verdict), SIZE_MAX);
@@ -150,10 +151,11 @@ static void write_row(FILE *file, const struct stress_row *row)
     (void)fputs("}", file);
 }
 
-/* The seed is text for the same reason as addresses. A single strategy is that of every row. */
+/* The seed is text for the same reason as addresses. A single strategy, or mode of the cache, is that of every row. */
 static void write_options(FILE *file, const struct stress_suite *suite)
 {
     const struct stress_options *options = suite->options;
+    bool is_both = options->cache_modes == STRESS_CACHE_BOTH;
     bool is_single = options->first_strategy == options->last_strategy && suite->row_count != 0;
 
     (void)fprintf(file, " \"options\": {\"seed\": \"%" PRIu64 "\", \"threads\": %u, ", options->seed, options->threads);
@@ -162,6 +164,7 @@ static void write_options(FILE *file, const struct stress_suite *suite)
     else
         (void)fprintf(file, "\"seconds\": %.6f, \"ops\": null, ", finite_or_zero(options->seconds));
     write_named_string(file, "strategy", is_single ? suite->rows[0].strategy : "all", SIZE_MAX);
+    write_named_string(file, "cache", is_both ? "both" : suite->row_count != 0 ? suite->rows[0].cache : "-", SIZE_MAX);
     (void)fprintf(file, "\"arenas\": %u, \"same_process\": %s},\n", options->arenas,
                   options->same_process ? "true" : "false");
 }

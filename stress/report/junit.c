@@ -63,6 +63,8 @@ static void write_row(FILE *file, const struct stress_row *row)
 
     (void)fputs("   <testcase classname=\"heapster-stress.", file);
     write_text(file, row->strategy, SIZE_MAX);
+    if (row->cache_mode != 0)
+        (void)fprintf(file, ".cache-%s", row->cache);
     (void)fputs("\" name=\"", file);
     write_text(file, row->scenario->name, SIZE_MAX);
     (void)fprintf(file, "\" time=\"%.3f\">\n", seconds_of(result));

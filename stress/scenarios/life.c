@@ -16,6 +16,7 @@
 #include <spawn.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@
 #include "mix.h"
 #include "violation.h"
 
-enum { LIFE_EVERY = 3000, LIVES_MOST = 8, COMMAND_BYTES = 256 };
+enum { LIFE_EVERY = 3000, LIVES_MOST = 8, COMMAND_BYTES = 512 };
 
 static const struct kit_mix mix = {.sizes = kit_sizes_usual, .hand_over = 15, .resize = 15, .inspect = 10};
 
@@ -105,6 +106,7 @@ static void lead_life(struct kit_thread *thread, enum stress_life_variant varian
     char allocator[16], name[32], seed[24], tolerated[16], command[STRESS_PATH_BYTES + COMMAND_BYTES];
     char *const arguments[] = {program, allocator_flag, allocator, name, seed_flag,
                                seed,    tolerated_flag, tolerated, NULL};
+    const char *options = getenv("HEAPSTER_OPTIONS");
     int result_file = make_result_file(), failure;
     pid_t child;
 
@@ -112,8 +114,8 @@ static void lead_life(struct kit_thread *thread, enum stress_life_variant varian
     (void)snprintf(name, sizeof name, "%s", stress_life_texts[variant].name);
     (void)snprintf(seed, sizeof seed, "%" PRIu64, number);
     (void)snprintf(tolerated, sizeof tolerated, "%u", thread->run->config->tolerated);
-    (void)snprintf(command, sizeof command, "%s --allocator %s %s --seed %s --tolerated %s", program, allocator, name,
-                   seed, tolerated);
+    (void)snprintf(command, sizeof command, "HEAPSTER_OPTIONS=%s %s --allocator %s %s --seed %s --tolerated %s",
+                   options != NULL ? options : "", program, allocator, name, seed, tolerated);
     kit_doing(thread, KIT_FORK, 0);
     failure = start(arguments, result_file, &child);
     if (failure != 0)

@@ -99,10 +99,10 @@ static void read_statistics(struct kit_thread *thread, struct heapster_stats *be
         now.coalesces < before->coalesces || now.retreats < before->retreats || now.arena_count < before->arena_count ||
         now.os_mmap_calls < before->os_mmap_calls || now.os_purged_bytes < before->os_purged_bytes)
         kit_violation(NULL, NULL, "statistics", "a counter went back");
-    if (now.used_blocks != now.allocations - now.frees)
-        kit_violation(NULL, NULL, "statistics", "%llu blocks in use of %llu allocations and %llu frees",
-                      (unsigned long long)now.used_blocks, (unsigned long long)now.allocations,
-                      (unsigned long long)now.frees);
+    if (now.used_blocks + now.cached_blocks != now.allocations - now.frees)
+        kit_violation(NULL, NULL, "statistics", "%llu blocks in use and %llu cached of %llu allocations and %llu frees",
+                      (unsigned long long)now.used_blocks, (unsigned long long)now.cached_blocks,
+                      (unsigned long long)now.allocations, (unsigned long long)now.frees);
     *before = now;
 }
 

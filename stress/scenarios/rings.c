@@ -6,66 +6,28 @@
  * Class of bug: remote frees that race with the owner's allocations; memory that flows one way and does not come back.
  * Oracle: everything in oracle.h; a record leaves a queue exactly once, so a block that arrives twice is the
  * allocator's doing.
- * Knobs: TURN, operations of a thread in one shape; CELLS, the length of a queue; BLOCKS, how many blocks a consumer
- * holds back before it frees the oldest.
+ * Knobs: TURN, operations of a thread in one shape; KIT_QUEUE_CELLS, the length of a queue; BLOCKS, how many blocks a
+ * consumer holds back before it frees the oldest.
  *
- * A cell always holds a record: a producer swaps a live one for an empty one, a consumer the other way round. Nobody
- * waits: where a queue is full or empty, a thread frees a block of its own, or lets others run.
+ * Nobody waits: where a queue is full or empty, a thread frees a block of its own, or lets others run.
  */
 #include <sched.h>
 
 #include "mix.h"
 #include "oracle.h"
 #include "pages.h"
+#include "queue.h"
 
-enum { TURN = 4096, CELLS = 32, RINGS = 32, BLOCKS = 32, ONE_TO_MANY = RINGS - 2, MANY_TO_ONE = RINGS - 1 };
-
-/* `turn` of cell i counts up: i + n * CELLS where it is to be filled for the n-th time, one more where it is full. */
-struct ring {
-    _Atomic uint64_t head, tail;
-    _Atomic uint64_t turn[CELLS];
-};
-
-/* Swaps the record with that of the next cell to be filled (lag 0) or emptied (lag 1); NULL where there is none. */
-static struct kit_block *pass(struct kit_run *run, unsigned index, unsigned lag, struct kit_block *block)
-{
-    struct ring *ring = (struct ring *)run->local + index;
-    _Atomic uint64_t *end = lag == 0 ? &ring->tail : &ring->head;
-    uint64_t position = kit_get(*end);
-    struct kit_block *found;
-
-    for (;;) {
-        /* [RING] what the last one to use this cell wrote, into the record and into the block, is visible. */
-        uint64_t turn = atomic_load_explicit(&ring->turn[position % CELLS], memory_order_acquire);
-
-        if (turn < position + lag)
-            return NULL;
-        if (turn > position + lag)
-            position = kit_get(*end);
-        else if (atomic_compare_exchange_weak_explicit(end, &position, position + 1, memory_order_relaxed,
-                                                       memory_order_relaxed))
-            break;
-    }
-    found =
-        atomic_exchange_explicit(&run->slots[(size_t)index * CELLS + position % CELLS], block, memory_order_acq_rel);
-    /* [RING] */
-    atomic_store_explicit(&ring->turn[position % CELLS], position + (lag == 0 ? 1 : CELLS), memory_order_release);
-    return found;
-}
+enum { TURN = 4096, RINGS = 32, BLOCKS = 32, ONE_TO_MANY = RINGS - 2, MANY_TO_ONE = RINGS - 1 };
 
 static void begin(struct kit_run *run)
 {
-    struct ring *rings = kit_pages_map(RINGS * sizeof *rings);
-
-    for (unsigned i = 0; i < RINGS; i++)
-        for (unsigned k = 0; k < CELLS; k++)
-            atomic_init(&rings[i].turn[k], k);
-    run->local = rings;
+    run->local = kit_queues_make(RINGS);
 }
 
 static void end(struct kit_run *run)
 {
-    kit_pages_unmap(run->local, RINGS * sizeof(struct ring));
+    kit_pages_unmap(run->local, RINGS * sizeof(struct kit_queue));
 }
 
 /* Which queue a thread uses at the moment, and at which end. */
@@ -102,7 +64,8 @@ static void work(struct kit_thread *thread)
         else if (!kit_block_is_live(*place) && produces)
             kit_mix_allocate(thread, *place, thread->run->allocator, kit_mix_bytes(&thread->rng, kit_sizes_usual));
         kit_doing(thread, KIT_HAND_OVER, 0);
-        passed = pass(thread->run, ring, produces ? 0 : 1, *place);
+        passed =
+            kit_queue_swap(thread->run, thread->run->local, ring, produces ? KIT_QUEUE_FILL : KIT_QUEUE_EMPTY, *place);
         if (passed != NULL)
             *place = passed;
         else
@@ -115,7 +78,7 @@ const struct kit_scenario stress_rings = {
     .name = "rings",
     .summary = "producers and consumers 1:1, 1:N and N:1",
     .blocks_of_thread = BLOCKS,
-    .slots = RINGS * CELLS,
+    .slots = RINGS * KIT_QUEUE_CELLS,
     .begin = begin,
     .work = work,
     .end = end,

@@ -1,6 +1,6 @@
 /*
  * trimming: all threads allocate in waves, up to full and down to little, while pages decay within a millisecond and
- * every thread trims now and then, where the allocator can.
+ * every thread trims now and then, where the allocator can. Some blocks are freed by other threads than made them.
  *
  * Goal: memory goes back to the OS at any moment: the top of the break, whole regions, pages inside free blocks.
  * Class of bug: pages given back that are in use, or whose tags and links are; a region unmapped under a block that was
@@ -14,11 +14,12 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "exchange.h"
 #include "mix.h"
 #include "oracle.h"
 #include "violation.h"
 
-enum { DECAY_MS = 1, TRIM_EVERY = 500, WAVE = 600 };
+enum { DECAY_MS = 1, TRIM_EVERY = 500, WAVE = 600, HAND_OVER = 5, SLOTS = 64 };
 
 static const struct kit_sizes sizes[] = {
     {60, 16, 1024},
@@ -102,10 +103,12 @@ static void end(struct kit_run *run)
 static void step(struct kit_thread *thread, bool upward)
 {
     struct kit_rng *rng = &thread->rng;
-    struct kit_block *block = thread->blocks[kit_rng_below(rng, thread->block_count)];
+    struct kit_block **place = &thread->blocks[kit_rng_below(rng, thread->block_count)], *block = *place;
     bool is_live = kit_block_is_live(block);
 
-    if (upward && !is_live)
+    if (kit_rng_percent(rng, HAND_OVER))
+        *place = kit_exchange(thread, *place, (unsigned)kit_rng_below(rng, SLOTS));
+    else if (upward && !is_live)
         kit_mix_allocate(thread, block, thread->run->allocator, kit_mix_bytes(rng, sizes));
     else if (!upward && is_live)
         kit_mix_release(thread, block);
@@ -126,6 +129,7 @@ const struct kit_scenario stress_trimming = {
     .name = "trimming",
     .summary = "trim by every thread and decay within a millisecond, while all allocate",
     .blocks_of_thread = 256,
+    .slots = SLOTS,
     .begin = begin,
     .work = work,
     .end = end,

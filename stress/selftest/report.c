@@ -128,6 +128,8 @@ static void make_rows(void)
     for (unsigned i = 0; i < ROWS; i++) {
         rows[i].scenario = &scenarios[i];
         rows[i].strategy = i == 2 ? "-" : "best";
+        rows[i].cache_mode = i == 2 ? 0 : i % 2 == 0 ? STRESS_CACHE_ON : STRESS_CACHE_OFF;
+        rows[i].cache = i == 2 ? "-" : i % 2 == 0 ? "on" : "off";
         (void)snprintf(rows[i].command, sizeof rows[i].command,
                        "HEAPSTER_OPTIONS='fill=on' heapster-stress --seed 1 \"%s\" && echo <done>", scenarios[i].name);
     }
@@ -147,8 +149,13 @@ static int complain(const char *path)
 
 int main(int count, char **arguments)
 {
-    static const struct stress_options options = {
-        .threads = 8, .arenas = 3, .ops = 150000, .seed = UINT64_MAX, .first_strategy = 2, .last_strategy = 2};
+    static const struct stress_options options = {.threads = 8,
+                                                  .arenas = 3,
+                                                  .ops = 150000,
+                                                  .seed = UINT64_MAX,
+                                                  .first_strategy = 2,
+                                                  .last_strategy = 2,
+                                                  .cache_modes = STRESS_CACHE_BOTH};
     struct stress_suite suite = {.options = &options,
                                  .allocator = {.name = "libother & \"sons\".so"},
                                  .program = "heapster-stress",

@@ -125,7 +125,7 @@ def picture(spans, cells):
 
 def row(scenario, summary, verdict, **more):
     nothing = histogram({})
-    out = {"scenario": scenario, "summary": summary, "strategy": "best", "verdict": verdict, "reason": "",
+    out = {"scenario": scenario, "summary": summary, "strategy": "best", "cache": "on", "verdict": verdict, "reason": "",
            "command": f"HEAPSTER_OPTIONS='fill=on' heapster-stress --seed 1 \"{scenario}\" && echo <done>",
            "ops": 0, "ops_per_second": 0, "seconds": 0, "cpu_seconds": 0, "checks": 0, "tolerated": 0,
            "peak_resident_bytes": 0,
@@ -138,21 +138,22 @@ ROWS = [
         ops_per_second=493826.8, peak_resident_bytes=42 << 20, samples=samples(40, True),
         latency={name: plain_latency(i) for i, name in enumerate(CALLS)}, contention=contention(8),
         picture=picture(9, 31)),
-    row("nasty", "a failure whose reason is every byte there is", "failed", reason=nasty_reason(), ops=77,
+    row("nasty", "a failure whose reason is every byte there is", "failed", cache="off", reason=nasty_reason(), ops=77,
         seconds=0.125, ops_per_second=616, samples=samples(1, True)),
-    row("absent", "skipped", "skipped", strategy="-", reason='needs <Heapster> & its "arenas"'),
-    row("full", "as much as a result can hold", "passed", ops=LAST, checks=LAST, tolerated=LAST,
+    row("absent", "skipped", "skipped", strategy="-", cache="-", reason='needs <Heapster> & its "arenas"'),
+    row("full", "as much as a result can hold", "passed", cache="off", ops=LAST, checks=LAST, tolerated=LAST,
         peak_resident_bytes=LAST,
         samples=samples(512, False), contention=contention(256), picture=picture(256, 24),
         latency={"allocate": histogram({i: 1 << i % 40 for i in range(160)}), "resize": histogram({}),
                  "release": histogram({})}),
     row("bare", "passed without a single sample", "passed", ops=5, seconds=0.001, ops_per_second=5000, checks=1),
-    row("never", "not run", "not run"),
+    row("never", "not run", "not run", cache="off"),
 ]
 
 REPORT = {
     "allocator": 'libother & "sons".so',
-    "options": {"seed": str(LAST), "threads": 8, "seconds": None, "ops": 150000, "strategy": "best", "arenas": 3,
+    "options": {"seed": str(LAST), "threads": 8, "seconds": None, "ops": 150000, "strategy": "best", "cache": "both",
+                "arenas": 3,
                 "same_process": False},
     "began": 1700000000.25, "ended": 1700000012.75,
     "summary": {"passed": 3, "failed": 2, "skipped": 1},
@@ -209,7 +210,8 @@ def check_junit(text):
     expect_equal(len(cases), len(ROWS), "testcases")
     for case, each in zip(cases, ROWS):
         expect_equal((case.get("classname"), case.get("name")),
-                     ("heapster-stress." + each["strategy"], each["scenario"]), "name of a testcase")
+                     ("heapster-stress." + each["strategy"] + (".cache-" + each["cache"] if each["cache"] != "-" else ""),
+                      each["scenario"]), "name of a testcase")
         expect_equal(case.get("time"), f"{each['seconds']:.3f}", f"time of {each['scenario']}")
         inside = [(part.tag, part.get("message"), part.text) for part in case]
         reason = in_xml(each["reason"])
@@ -546,18 +548,18 @@ def check_charts(found, each):
 
 def check_rows(found):
     expect_equal([each["name"] for each in found["rows"]],
-                 [f"{each['scenario']}-{each['strategy']}" for each in ROWS], "rows of the table")
+                 [f"{each['scenario']}-{each['strategy']}-{each['cache']}" for each in ROWS], "rows of the table")
     for shown, each in zip(found["rows"], ROWS):
         name = each["scenario"]
-        expect_equal(shown["texts"][:3], [name, each["strategy"], each["verdict"]], f"{name}: first columns")
-        expect_equal(len(shown["texts"]), 16 if each["verdict"] in ("passed", "failed") else 4, f"{name}: columns")
+        expect_equal(shown["texts"][:4], [name, each["strategy"], each["cache"], each["verdict"]], f"{name}: first columns")
+        expect_equal(len(shown["texts"]), 17 if each["verdict"] in ("passed", "failed") else 5, f"{name}: columns")
         expect_equal(shown["command"], each["command"], f"{name}: command")
         expect_equal(shown["reason"], each["reason"] if each["verdict"] == "failed" else None, f"{name}: reason")
         check_charts(shown, each)
     plain = found["rows"][0]["texts"]
-    expect_equal([text.replace(THIN, " ") for text in plain[3:10]],
+    expect_equal([text.replace(THIN, " ") for text in plain[4:11]],
                  ["1,234,567", "494 k", "123", "42.0 MiB", "47 ns", "2.62 ms", "8.39 ms"], "plain: numbers")
-    expect_equal(found["rows"][2]["texts"][3], ROWS[2]["reason"], "why a row was skipped")
+    expect_equal(found["rows"][2]["texts"][4], ROWS[2]["reason"], "why a row was skipped")
 
 
 TIPS = {

@@ -40,7 +40,7 @@ def judge(fault, reason, complaint, result, rows):
     yield result.returncode == 1, f"status {result.returncode}"
     yield "\n1 passed, 1 failed, 1 skipped\n" in result.stdout, "summary"
     yield re.match(reason, rows[0]["reason"]) is not None, f"reason {rows[0]['reason']!r}"
-    yield f"FAIL: churn, -: {rows[0]['reason'][:20]}" in result.stdout, "no reason in the table"
+    yield f"FAIL: churn, -, cache -: {rows[0]['reason'][:20]}" in result.stdout, "no reason in the table"
     yield f"reproduce: {rows[0]['command']}" in result.stdout, "no command in the table"
     yield rows[0]["command"].startswith("LD_PRELOAD="), f"command {rows[0]['command']!r}"
     yield re.search(complaint, result.stderr) is not None, "standard error"
