@@ -42,7 +42,7 @@ static void *take(struct hs_arena *arena, size_t bytes, size_t alignment, bool *
     if (payload != NULL)
         return payload;
     payload = hs_heap_allocate(arena, bytes, alignment, zeroed);
-    if (payload == NULL && arena == NULL && (hs_cache_empty() | hs_cache_empty_arenas()))
+    if (payload == NULL && arena == NULL && hs_cache_give_back())
         payload = hs_heap_allocate(arena, bytes, alignment, zeroed);
     hs_end_slow_path();
     return payload;
@@ -86,7 +86,7 @@ static void *allocate_zeroed(struct hs_arena *arena, size_t count, size_t bytes)
  * and realloc of small blocks cost decides. */
 static bool resolve(const void *ptr, const char *operation, struct hs_owner *owner)
 {
-    if (hs_cache_may_read_tag(ptr) && hs_cache_is_there() && hs_heap_resolve_by_tag(ptr, owner))
+    if (hs_cache_is_there() && hs_cache_may_read_tag(ptr) && hs_heap_resolve_by_tag(ptr, owner))
         return true;
     return hs_heap_resolve(ptr, operation, owner);
 }
@@ -123,11 +123,31 @@ static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
     return moved;
 }
 
+/* A tiny block of this thread's arena, moved within the thread's cache; NULL where it takes more than that. */
+static void *resize_in_cache(void *ptr, size_t bytes)
+{
+    size_t old_bytes = hs_cache_tiny_bytes(ptr);
+    void *moved;
+
+    if (old_bytes == 0 || bytes - 1 >= HS_CLASS_PAYLOAD_BYTES_MOST)
+        return NULL;
+    if (hs_class_bytes(hs_class_for(hs_block_bytes_for(bytes))) == old_bytes)
+        return ptr;
+    moved = hs_cache_pop(bytes);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, ptr, bytes < old_bytes - HS_TAG_BYTES ? bytes : old_bytes - HS_TAG_BYTES);
+    hs_free(ptr);
+    return moved;
+}
+
 static void *resize(struct hs_arena *arena, void *ptr, size_t bytes)
 {
     struct hs_owner owner;
-    void *payload = NULL;
+    void *payload = resize_in_cache(ptr, bytes);
 
+    if (payload != NULL)
+        return payload;
     if (ptr == NULL)
         return allocate(arena, bytes, HS_ALIGNMENT);
     if (!resolve(ptr, "realloc", &owner))
@@ -368,8 +388,7 @@ bool heapster_trim(size_t keep_bytes)
     bool gave_back;
 
     hs_heap_start();
-    (void)hs_cache_empty();
-    (void)hs_cache_empty_arenas();
+    (void)hs_cache_give_back();
     gave_back = hs_heap_trim(keep_bytes < HS_REGION_BYTES_MAX ? keep_bytes : HS_REGION_BYTES_MAX);
     hs_end_slow_path();
     return gave_back;

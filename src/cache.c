@@ -62,6 +62,7 @@ void hs_cache_init(struct hs_cache *cache, struct hs_arena *arena)
 {
     memset(cache, 0, sizeof *cache);
     cache->arena_bits = arena->number << 24;
+    cache->tag_mask = HS_TAG_MASK;
     cache->arena = arena;
     cache->next_run_bytes = RUN_BYTES_LEAST;
     cache->fresh_slots = (char *)(cache + 1);

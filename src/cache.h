@@ -86,8 +86,12 @@ struct hs_outbox {
     _Atomic uint64_t blocks, bytes;
 };
 
+/* The bits of an address that are all 0 in the first 8 bytes of the smallest page. */
+#define HS_TAG_MASK UINT32_C(0xFF8)
+
 struct hs_cache {
     uint32_t arena_bits; /* the arena's number where extents have it */
+    uint32_t tag_mask;   /* HS_TAG_MASK; 0 of no cache */
     struct hs_bin bins[HS_CLASSES];
     struct hs_bin_record records[HS_CLASSES];
     struct hs_arena *arena;
@@ -139,11 +143,28 @@ static inline bool hs_cache_pop_tiny(size_t bytes, void **out)
     return true;
 }
 
-/* Whether the 8 bytes before `payload` lie in its page, and it is not NULL. Other pointers are looked up before their
- * tag is read. */
+/* Whether the 8 bytes before `payload` lie in its page, it is not NULL, and the thread has a cache. Other pointers are
+ * looked up before their tag is read. */
 static inline bool hs_cache_may_read_tag(const void *payload)
 {
-    return ((uintptr_t)payload & 0xFF8) != 0;
+    return ((uintptr_t)payload & hs_cache_self->tag_mask) != 0;
+}
+
+/* The bytes of a tiny live block of this thread's arena; 0 for any other pointer. */
+static inline size_t hs_cache_tiny_bytes(const void *payload)
+{
+    struct hs_block *block = hs_block_of(payload);
+    uint32_t extent;
+    size_t units;
+
+    if (HS_UNLIKELY(!hs_cache_may_read_tag(payload)))
+        return 0;
+    extent = hs_load_owned(uint32_t, &block->extent);
+    /* One compare: tiny, and of this thread's arena. */
+    units = extent ^ hs_cache_self->arena_bits;
+    if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(block, extent, HS_STATE_USED)))
+        return 0;
+    return units * HS_ALIGNMENT;
 }
 
 /* Pushes a tiny block of this thread's arena; false for any other pointer, and where the bin is full. */
@@ -190,11 +211,11 @@ void hs_cache_release(struct hs_arena *arena, struct hs_block *block);
 /* True where the calling thread has a cache, made now if it may have one. */
 bool hs_cache_is_there(void);
 
-/* Gives back all that the calling thread's cache holds. True if that was anything. */
+/* Gives back what the calling thread's cache holds. True if that was anything. */
 bool hs_cache_empty(void);
 
-/* Gives back what lies in the inboxes and depots of all arenas. True if that was anything. */
-bool hs_cache_empty_arenas(void);
+/* The same, and what lies in the inboxes and depots of all arenas and in idle caches. */
+bool hs_cache_give_back(void);
 
 /* Idle caches give back what they hold, those of the arena (NULL: of all) that are idle since `older_than_ms`. True if
  * that was anything. */

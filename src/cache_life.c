@@ -232,11 +232,6 @@ bool hs_cache_is_there(void)
     return true;
 }
 
-bool hs_cache_empty(void)
-{
-    return hs_cache_self != &hs_cache_none && hs_cache_empty_all(hs_cache_self);
-}
-
 void hs_cache_leave(void)
 {
     if (hs_cache_self == &hs_cache_none)
@@ -254,9 +249,14 @@ static bool empty_arena(struct hs_arena *arena, void *context)
     return true;
 }
 
-bool hs_cache_empty_arenas(void)
+bool hs_cache_empty(void)
 {
-    bool had_any = false;
+    return hs_cache_self != &hs_cache_none && hs_cache_empty_all(hs_cache_self);
+}
+
+bool hs_cache_give_back(void)
+{
+    bool had_any = hs_cache_empty();
 
     (void)hs_heap_for_each_table_arena(empty_arena, &had_any);
     return had_any;

@@ -363,10 +363,10 @@ static void see_cache(struct hs_cache *cache, void *context)
 
 static void unsee_cache(struct hs_cache *cache, void *context)
 {
-    hs_cache_for_each_in_bins(cache, unsee, context);
     hs_cache_for_each_pending(cache, unsee, context);
     for (unsigned i = 0; i < HS_OUTBOXES; i++)
         hs_cache_for_each_in_outbox(&cache->outboxes[i], unsee, context);
+    hs_cache_for_each_in_bins(cache, unsee, context);
 }
 
 struct mail {
@@ -527,8 +527,9 @@ size_t hs_check_heap(enum heapster_check_mode mode, heapster_report *report, voi
     }
     hs_heap_for_each_arena_locked(check_arena, &checker);
     if (at_rest) {
-        hs_cache_for_each_locked(unsee_cache, NULL);
+        /* Chains first: they end where a block is not in a state of theirs. */
         hs_heap_for_each_arena_locked(unsee_in_arena, NULL);
+        hs_cache_for_each_locked(unsee_cache, NULL);
     }
     hs_mutex_unlock(hs_heap_lock());
     check_large_set(&checker, &hs_heap_large);

@@ -33,26 +33,34 @@ static struct hs_magazine *first_locked(const struct hs_depot *depot, unsigned c
     return hs_load_relaxed(&depot->magazines[class_index]); /* relaxed: as above */
 }
 
+static bool add_slab_locked(struct hs_depot *depot) HS_REQUIRES(depot->lock)
+{
+    struct hs_slab *slab = hs_os_map(HS_SLAB_BYTES);
+
+    hs_mutex_assert_held(&depot->lock);
+    if (slab == NULL)
+        return false;
+    slab->next = depot->slabs;
+    depot->slabs = slab;
+    depot->fresh = slab->magazines;
+    depot->fresh_count = HS_SLAB_BYTES / sizeof(struct hs_magazine) - 1;
+    return true;
+}
+
 /* An empty magazine, from a new slab if there is none left; NULL where there is no memory. */
 static struct hs_magazine *take_empty_locked(struct hs_depot *depot) HS_REQUIRES(depot->lock)
 {
     struct hs_magazine *magazine = depot->empty;
 
     hs_mutex_assert_held(&depot->lock);
-    if (magazine == NULL) {
-        struct hs_slab *slab = hs_os_map(HS_SLAB_BYTES);
-
-        if (slab == NULL)
-            return NULL;
-        slab->next = depot->slabs;
-        depot->slabs = slab;
-        for (size_t i = HS_SLAB_BYTES / sizeof *magazine - 1; i-- > 0;) {
-            slab->magazines[i].next = magazine;
-            magazine = &slab->magazines[i];
-        }
+    if (magazine != NULL) {
+        depot->empty = magazine->next;
+        return magazine;
     }
-    depot->empty = magazine->next;
-    return magazine;
+    if (depot->fresh_count == 0 && !add_slab_locked(depot))
+        return NULL;
+    depot->fresh_count--;
+    return depot->fresh++;
 }
 
 bool hs_depot_put(struct hs_depot *depot, unsigned class_index, void *const *payloads, unsigned count)
@@ -99,7 +107,7 @@ unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payl
 /* ---- all of it back to the arena --------------------------------------------------------------------------------- */
 
 /* So many blocks are sorted at a time: those that lie in one part of the address space that the depot's blocks span. */
-enum { SORTED_BLOCKS = 32 * 1024, DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, GRAIN_SHIFT = 4 };
+enum { SORTED_BLOCKS = 64 * 1024, DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, GRAIN_SHIFT = 4 };
 
 /* Memory for one part, from the OS, for the time of emptying a depot. */
 struct sorting {
@@ -272,6 +280,7 @@ static void keep_magazines(struct hs_depot *depot, struct hs_magazine *first, st
         slabs = depot->slabs;
         depot->slabs = NULL;
         depot->empty = NULL;
+        depot->fresh_count = 0;
     }
     hs_mutex_unlock(&depot->lock);
     while (slabs != NULL) {

@@ -27,7 +27,7 @@
 #include "arena_batch.h"
 #include "size_class.h"
 
-enum { HS_MAGAZINE_BLOCKS = 62, HS_DEPOT_BLOCKS_MOST = 512 * 1024, HS_SLAB_BYTES = 32 * 1024 };
+enum { HS_MAGAZINE_BLOCKS = 62, HS_DEPOT_BLOCKS_MOST = 512 * 1024, HS_SLAB_BYTES = 256 * 1024 };
 
 struct hs_magazine {
     struct hs_magazine *next;
@@ -45,6 +45,8 @@ struct hs_slab {
 struct hs_depot {
     struct hs_mutex lock;
     struct hs_slab *slabs;
+    struct hs_magazine *fresh; /* of the newest slab's magazines the first that was never used */
+    size_t fresh_count;
     _Atomic(struct hs_magazine *) magazines[HS_CLASSES];
     struct hs_magazine *empty;
     unsigned in_hand; /* how many threads give magazines' blocks to the arena at this moment */

@@ -106,6 +106,10 @@ static struct hs_arena *make_table_arena(unsigned index)
     return arena;
 }
 
+/* Whether a block may be longer than its request by what was rounded up to a class: for good, since the first calls of a
+ * process may come before its options are read. Relaxed: a thread that frees a block has it from one that set this. */
+static _Atomic bool has_rounded;
+
 struct hs_arena *hs_heap_enter_arena_locked(void) HS_NO_ANALYSIS
 {
     struct hs_arena *fewest = &first_arena;
@@ -118,6 +122,7 @@ struct hs_arena *hs_heap_enter_arena_locked(void) HS_NO_ANALYSIS
             fewest = arena;
     }
     fewest->threads++;
+    hs_store_relaxed(&has_rounded, true); /* the thread's cache does */
     hs_thread()->arena = fewest;
     return fewest;
 }
@@ -328,8 +333,11 @@ size_t hs_heap_block_bytes_for(size_t bytes)
     size_t block_bytes = hs_block_bytes_for(bytes);
 
     /* Relaxed: set at the start. */
-    if (block_bytes > HS_CLASS_UNITS_MOST * HS_ALIGNMENT || !hs_load_relaxed(&hs_options.cache))
+    if (block_bytes <= HS_TINY_BLOCK_BYTES_MOST || block_bytes > HS_CLASS_UNITS_MOST * HS_ALIGNMENT ||
+        !hs_load_relaxed(&hs_options.cache))
         return block_bytes;
+    if (!hs_load_relaxed(&has_rounded))
+        hs_store_relaxed(&has_rounded, true);
     return hs_class_bytes(hs_class_for(block_bytes));
 }
 
@@ -451,9 +459,9 @@ size_t hs_heap_slack_bytes(const struct hs_owner *owner)
     /* A block is cut to size but for what is too short to be a block. */
     size_t slack_bytes = HS_BLOCK_BYTES_LEAST + HS_ALIGNMENT - 1;
 
-    /* An eighth is rounded up to the class, and another one may stay after a realloc. Relaxed: set at the start. */
+    /* An eighth is rounded up to the class, and another one may stay after a realloc. */
     if (owner->arena->number != HS_ARENA_FIRST_CLASS && block_bytes > HS_TINY_BLOCK_BYTES_MOST &&
-        hs_load_relaxed(&hs_options.cache))
+        hs_load_relaxed(&has_rounded))
         slack_bytes += block_bytes / 4;
     return slack_bytes;
 }

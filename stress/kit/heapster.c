@@ -151,7 +151,7 @@ static uint64_t held_bytes(void *context)
 
     (void)context;
     heapster_stats(&stats);
-    return stats.region_bytes + stats.large_bytes;
+    return stats.region_bytes + stats.large_bytes + hs_large_all_cached_bytes();
 }
 
 static uint64_t kept_bytes(void *context)
@@ -167,8 +167,7 @@ static void give_back(void *context)
 {
     (void)context;
     hs_heap_start();
-    (void)hs_cache_empty();
-    (void)hs_cache_empty_arenas();
+    (void)hs_cache_give_back();
 }
 
 static bool trim(void *context, size_t keep_bytes)
@@ -190,7 +189,7 @@ static void settle(void *context, void *home)
     struct hs_cache *cache;
 
     if (hs_cache_is_there()) {
-        (void)hs_cache_empty();
+        (void)hs_cache_give_back();
         cache = hs_cache_self;
         hs_mutex_lock(hs_heap_lock());
         hs_heap_leave_arena_locked(cache->arena);

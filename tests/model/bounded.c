@@ -4,7 +4,7 @@
  *   tree that degenerates.
  * Oracle: the pages that one call touches. Neighbours in a list lie on different pages, so a linear pass touches
  *   thousands; a path in a tree of n blocks touches a small multiple of log2(n).
- * Knobs: model-bounded <strategy> <layout> [MiB of buffer]; a MiB holds 3,700 to 6,600 free blocks.
+ * Knobs: model-bounded <strategy> <layout> [MiB of buffer]; a MiB holds 2,800 to 3,600 free blocks.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,11 +37,11 @@ struct layout {
 
 static const struct layout layouts[] = {
     /* All in the list of the request, all a bit too small for it. The few that fit come last in their list. */
-    {"small", 128, 128, 144, 144, 144, false},
+    {"small", 256, 256, 272, 272, 272, false},
     {"spread", 256, 288, 304, 304, 304, false},
     /* Each fits, none better than another; requests take them whole or cut them. */
-    {"equal", 128, 128, 32, 128, 0, true},
-    {"mixed", 32, 320, 32, 320, 0, true},
+    {"equal", 256, 256, 32, 256, 0, true},
+    {"mixed", 32, 640, 32, 640, 0, true},
 };
 
 struct task {
