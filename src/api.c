@@ -60,6 +60,19 @@ static void *allocate(struct hs_arena *arena, size_t bytes, size_t alignment)
     return payload;
 }
 
+/* From so many bytes on the OS zeroes a large block: it does so page by page, when a page is touched. */
+#define PURGE_BYTES_LEAST ((size_t)4 << 20)
+
+static void clear(void *payload, size_t bytes)
+{
+    size_t page = hs_os_page_bytes();
+
+    if (bytes >= PURGE_BYTES_LEAST && hs_block_state(hs_block_of(payload)) == HS_STATE_LARGE &&
+        hs_os_purge(payload, (bytes + page - 1) & ~(page - 1)))
+        return;
+    memset(payload, 0, bytes);
+}
+
 static void *allocate_zeroed(struct hs_arena *arena, size_t count, size_t bytes)
 {
     size_t total_bytes;
@@ -78,7 +91,7 @@ static void *allocate_zeroed(struct hs_arena *arena, size_t count, size_t bytes)
     if (payload == NULL)
         errno = ENOMEM;
     else if (!zeroed)
-        memset(payload, 0, total_bytes);
+        clear(payload, total_bytes);
     return payload;
 }
 

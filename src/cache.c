@@ -10,7 +10,7 @@
 /* A run begins at this length and doubles with each that was used up. It is dealt out to requests of an eighth of it at
  * the most: a longer one would end it with too much left over. */
 #define RUN_BYTES_LEAST ((size_t)2 * 1024)
-#define RUN_BYTES_MOST ((size_t)64 * 1024)
+#define RUN_BYTES_MOST ((size_t)32 * 1024)
 #define RUN_SHARE 8
 
 /* What a refill of larger blocks takes at the most. */
@@ -521,7 +521,8 @@ void hs_cache_release(struct hs_arena *arena, struct hs_block *block)
     struct hs_cache *cache = hs_cache_self;
     unsigned index = hs_class_of(hs_block_extent(block) & 0xFFFFFF);
 
-    if (index == HS_CLASS_NONE) {
+    /* Nobody would take it from the inbox of an arena that no thread ever entered. */
+    if (index == HS_CLASS_NONE || hs_depot_of(arena) == NULL) {
         const struct hs_owner owner = {.arena = arena, .block = block};
 
         hs_heap_release(&owner);

@@ -63,8 +63,8 @@ enum {
 };
 
 #define HS_BIN_BYTES_MOST ((size_t)32 * 1024)
-#define HS_CACHE_BYTES_MOST ((size_t)1024 * 1024)
-#define HS_INBOX_BYTES_MOST ((size_t)2 * 1024 * 1024)
+#define HS_CACHE_BYTES_MOST ((size_t)512 * 1024)
+#define HS_INBOX_BYTES_MOST ((size_t)512 * 1024)
 
 /* What the fast paths need. */
 struct hs_bin {

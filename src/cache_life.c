@@ -38,6 +38,7 @@ enum { RECLAIM_SHARE = 16 };
 static struct {
     struct hs_cache *live;
     struct hs_cache *idle;
+    struct hs_cache *in_hand; /* idle ones that some thread empties at this moment */
     pthread_key_t end_key;
     bool has_end_key;
 } caches;
@@ -61,7 +62,7 @@ static void take_out(struct hs_cache **list, struct hs_cache *cache)
         *list = cache->next;
 }
 
-/* Takes an idle cache that holds something off the list, or NULL. */
+/* Takes an idle cache that holds something into hand, or NULL. */
 static struct hs_cache *take_full_idle(const struct hs_arena *arena, uint64_t older_than_ms)
 {
     struct hs_cache *cache;
@@ -70,8 +71,10 @@ static struct hs_cache *take_full_idle(const struct hs_arena *arena, uint64_t ol
     for (cache = caches.idle; cache != NULL; cache = cache->next)
         if (!cache->is_empty && (arena == NULL || cache->arena == arena) && cache->looked_at_ms <= older_than_ms)
             break;
-    if (cache != NULL)
+    if (cache != NULL) {
         take_out(&caches.idle, cache);
+        link_first(&caches.in_hand, cache);
+    }
     hs_mutex_unlock(hs_heap_lock());
     return cache;
 }
@@ -91,6 +94,7 @@ bool hs_cache_empty_idle(const struct hs_arena *arena, uint64_t older_than_ms)
     while ((cache = take_full_idle(arena, older_than_ms)) != NULL) {
         had_any |= hs_cache_empty_all(cache);
         hs_mutex_lock(hs_heap_lock());
+        take_out(&caches.in_hand, cache);
         keep_idle(cache, true);
         hs_mutex_unlock(hs_heap_lock());
     }
@@ -110,9 +114,12 @@ static bool give_back(struct hs_arena *arena)
  * each. */
 static bool reclaim(struct hs_arena *arena)
 {
-    /* Relaxed: hints. */
-    uint64_t held_bytes = hs_load_relaxed(&arena->depot->bytes) + hs_load_relaxed(&arena->inbox_bytes);
+    uint64_t held_bytes;
 
+    if (hs_depot_wait(arena->depot))
+        return true;
+    /* Relaxed: hints. */
+    held_bytes = hs_load_relaxed(&arena->depot->bytes) + hs_load_relaxed(&arena->inbox_bytes);
     return held_bytes >= hs_arena_region_bytes(arena) / RECLAIM_SHARE && give_back(arena);
 }
 
@@ -264,10 +271,11 @@ bool hs_cache_give_back(void)
 
 void hs_cache_for_each_locked(hs_visit_cache *visit, void *context)
 {
-    for (struct hs_cache *cache = caches.live; cache != NULL; cache = cache->next)
-        visit(cache, context);
-    for (struct hs_cache *cache = caches.idle; cache != NULL; cache = cache->next)
-        visit(cache, context);
+    struct hs_cache *const lists[] = {caches.live, caches.idle, caches.in_hand};
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        for (struct hs_cache *cache = lists[i]; cache != NULL; cache = cache->next)
+            visit(cache, context);
 }
 
 static void for_each_in_chain(struct hs_arena *arena, void *payload, hs_visit_cached *visit, void *context)
@@ -380,8 +388,6 @@ static bool forget_threads(struct hs_arena *arena, void *context)
 {
     (void)context;
     arena->threads = 0;
-    if (hs_depot_of(arena) != NULL)
-        arena->depot->in_hand = 0;
     return true;
 }
 
@@ -396,6 +402,13 @@ bool hs_cache_forget_others_in_child(void)
         if (cache == mine)
             continue;
         take_out(&caches.live, cache);
+        keep_idle(cache, false);
+        had_any = true;
+    }
+    while (caches.in_hand != NULL) {
+        struct hs_cache *cache = caches.in_hand;
+
+        take_out(&caches.in_hand, cache);
         keep_idle(cache, false);
         had_any = true;
     }

@@ -3,7 +3,7 @@
 #include "os.h"
 
 /* An outbox is pushed when it holds so much. */
-#define OUTBOX_BYTES_MOST ((size_t)32 * 1024)
+#define OUTBOX_BYTES_MOST ((size_t)16 * 1024)
 enum { OUTBOX_BLOCKS_MOST = 64 };
 
 /* The link of a block in a chain, its first word. Not as it is: what a program writes to memory it has freed, zero

@@ -77,7 +77,7 @@ static bool check_tag(struct checker *checker, struct hs_arena *arena, const str
 {
     const void *payload = hs_block_payload(block);
     uint8_t expected_left = hs_state_is_free(left_state) ? (uint8_t)(1 + hs_state_list(left_state)) : 0;
-    size_t bytes = hs_block_bytes(block);
+    size_t bytes = hs_block_tile_bytes(block);
     size_t room = (size_t)((char *)hs_region_end_tag(region) - (char *)block);
 
     (void)expect(checker, hs_block_is_intact(block), "B2", payload, "a tag does not verify");

@@ -11,12 +11,18 @@ _Static_assert(sizeof(struct hs_slab) == sizeof(struct hs_magazine), "a slab's h
 
 static struct hs_pool depots = HS_POOL_INITIALIZER(struct hs_depot, (size_t)4 * 1024);
 
+static void init_locks(struct hs_depot *depot)
+{
+    hs_mutex_init(&depot->emptying, HS_RANK_EMPTYING);
+    hs_mutex_init(&depot->lock, HS_RANK_DEPOT);
+}
+
 struct hs_depot *hs_depot_make(void)
 {
     struct hs_depot *depot = hs_pool_take(&depots);
 
     if (depot != NULL)
-        hs_mutex_init(&depot->lock, HS_RANK_DEPOT);
+        init_locks(depot);
     return depot;
 }
 
@@ -156,47 +162,39 @@ static void **sort_payloads(struct sorting *sorting, struct span span)
     return from;
 }
 
-static bool give_all(struct hs_arena *arena, void **payloads, size_t count)
+static void give_all(struct hs_arena *arena, void **payloads, size_t count)
 {
-    bool is_dirty = false;
-
     while (count > 0) {
         unsigned batch = count < HS_BATCH_BLOCKS_MOST ? (unsigned)count : (unsigned)HS_BATCH_BLOCKS_MOST;
 
         /* The tags of the next batch are on their way meanwhile. */
         for (size_t i = batch; i < count && i < 2 * HS_BATCH_BLOCKS_MOST; i++)
             HS_PREFETCH(hs_block_of(payloads[i]));
-        is_dirty |= hs_arena_give_batch(arena, payloads, hs_cache_keep_sound(payloads, batch));
+        (void)hs_arena_give_batch(arena, payloads, hs_cache_keep_sound(payloads, batch));
         payloads += batch;
         count -= batch;
     }
-    return is_dirty;
 }
 
 /* Magazine by magazine, where there is no memory to sort. */
-static bool give_unsorted(struct hs_arena *arena, struct hs_magazine *list)
+static void give_unsorted(struct hs_arena *arena, struct hs_magazine *list)
 {
-    bool is_dirty = false;
-
     for (; list != NULL; list = list->next)
-        is_dirty |= give_all(arena, list->payloads, list->count);
-    return is_dirty;
+        give_all(arena, list->payloads, list->count);
 }
 
-static bool give_gathered(struct hs_arena *arena, struct sorting *sorting, struct span part)
+static void give_gathered(struct hs_arena *arena, struct sorting *sorting, struct span part)
 {
     size_t count = sorting->count;
     void **sorted = sort_payloads(sorting, part);
 
     sorting->count = 0;
-    return give_all(arena, sorted, count);
+    give_all(arena, sorted, count);
 }
 
 /* Sorts and gives the blocks of one part of the address space. */
-static bool give_part(struct hs_arena *arena, const struct hs_magazine *list, struct span part, struct sorting *sorting)
+static void give_part(struct hs_arena *arena, const struct hs_magazine *list, struct span part, struct sorting *sorting)
 {
-    bool is_dirty = false;
-
     sorting->count = 0;
     for (; list != NULL; list = list->next) {
         for (uint64_t i = 0; i < list->count; i++) {
@@ -204,10 +202,10 @@ static bool give_part(struct hs_arena *arena, const struct hs_magazine *list, st
                 continue;
             sorting->payloads[sorting->count++] = list->payloads[i];
             if (sorting->count == SORTED_BLOCKS)
-                is_dirty |= give_gathered(arena, sorting, part);
+                give_gathered(arena, sorting, part);
         }
     }
-    return give_gathered(arena, sorting, part) || is_dirty;
+    give_gathered(arena, sorting, part);
 }
 
 static struct span span_of(const struct hs_magazine *list)
@@ -225,19 +223,16 @@ static struct span span_of(const struct hs_magazine *list)
     return span;
 }
 
-static bool give_sorted(struct hs_arena *arena, const struct hs_magazine *list, size_t count, struct sorting *sorting)
+static void give_sorted(struct hs_arena *arena, const struct hs_magazine *list, size_t count, struct sorting *sorting)
 {
     struct span span = span_of(list);
     size_t parts = count / SORTED_BLOCKS + 1;
     uintptr_t part_bytes = (span.highest - span.lowest) / parts + 1;
-    bool is_dirty = false;
-
     for (size_t i = 0; i < parts; i++) {
         struct span part = {span.lowest + i * part_bytes, span.lowest + (i + 1) * part_bytes - 1};
 
-        is_dirty |= give_part(arena, list, part, sorting);
+        give_part(arena, list, part, sorting);
     }
-    return is_dirty;
 }
 
 /* All magazines of the depot as one list, and its last one. */
@@ -272,11 +267,10 @@ static void keep_magazines(struct hs_depot *depot, struct hs_magazine *first, st
     struct hs_slab *slabs = NULL;
 
     hs_mutex_lock(&depot->lock);
-    depot->in_hand--;
     last->next = depot->empty;
     depot->empty = first;
     /* Relaxed: written under this lock. */
-    if (depot->in_hand == 0 && hs_load_relaxed(&depot->blocks) == 0 && depot->slabs->next != NULL) {
+    if (hs_load_relaxed(&depot->blocks) == 0 && depot->slabs->next != NULL) {
         slabs = depot->slabs;
         depot->slabs = NULL;
         depot->empty = NULL;
@@ -292,27 +286,53 @@ static void keep_magazines(struct hs_depot *depot, struct hs_magazine *first, st
     }
 }
 
-bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena)
+bool hs_depot_wait(struct hs_depot *depot)
+{
+    if (hs_mutex_try_lock(&depot->emptying)) {
+        hs_mutex_unlock(&depot->emptying);
+        return false;
+    }
+    hs_mutex_lock(&depot->emptying);
+    hs_mutex_unlock(&depot->emptying);
+    return true;
+}
+
+/* With `emptying` held. */
+static bool empty_locked(struct hs_depot *depot, struct hs_arena *arena) HS_REQUIRES(depot->emptying)
 {
     struct hs_magazine *all, *last;
     struct sorting *sorting;
     size_t count;
-    bool is_dirty;
 
+    hs_mutex_assert_held(&depot->emptying);
     hs_mutex_lock(&depot->lock);
     all = take_all_locked(depot, &count, &last);
-    depot->in_hand += all != NULL;
     hs_mutex_unlock(&depot->lock);
     if (all == NULL)
         return false;
     sorting = hs_os_map(sizeof *sorting);
-    is_dirty = sorting != NULL ? give_sorted(arena, all, count, sorting) : give_unsorted(arena, all);
-    if (sorting != NULL)
+    if (sorting != NULL) {
+        give_sorted(arena, all, count, sorting);
         (void)hs_os_unmap(sorting, sizeof *sorting);
+    } else {
+        give_unsorted(arena, all);
+    }
     keep_magazines(depot, all, last);
-    if (is_dirty)
-        hs_heap_decay();
     return true;
+}
+
+bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena)
+{
+    bool had_any;
+
+    if (hs_depot_wait(depot))
+        return true;
+    hs_mutex_lock(&depot->emptying);
+    had_any = empty_locked(depot, arena);
+    hs_mutex_unlock(&depot->emptying);
+    if (had_any)
+        hs_heap_decay();
+    return had_any;
 }
 
 void hs_depot_empty_if_unused(struct hs_depot *depot, struct hs_arena *arena)

@@ -18,7 +18,8 @@
  *   C5  A depot holds as many blocks and bytes as it says.
  *
  * Fields: all under the depot's lock; what is atomic is read anywhere, relaxed: hints, and statistics.
- * Locks: the depot's own (rank DEPOT); under it only the pool's.
+ * Locks: the depot's own (rank DEPOT), under which nothing is taken. While a depot is emptied, another lock (rank
+ * EMPTYING, outer to the arena's): who is about to grow the arena waits there for what is on its way.
  * Failing: where there is no memory for a magazine, the caller gives its blocks to the arena.
  */
 #ifndef HS_DEPOT_H
@@ -43,13 +44,13 @@ struct hs_slab {
 };
 
 struct hs_depot {
+    struct hs_mutex emptying; /* held while what was taken out all at once is on its way to the arena */
     struct hs_mutex lock;
     struct hs_slab *slabs;
     struct hs_magazine *fresh; /* of the newest slab's magazines the first that was never used */
     size_t fresh_count;
     _Atomic(struct hs_magazine *) magazines[HS_CLASSES];
     struct hs_magazine *empty;
-    unsigned in_hand; /* how many threads give magazines' blocks to the arena at this moment */
     _Atomic uint64_t blocks, bytes;
     uint64_t taken, seen_taken; /* blocks taken out so far, and at the last look for an unused depot */
 };
@@ -76,8 +77,12 @@ static inline struct hs_depot *hs_depot_of(struct hs_arena *arena)
 /* Takes up to `most` blocks out; returns how many. */
 unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payloads, unsigned most);
 
-/* Gives all of it back to the arena. True if there was anything. */
+/* Gives all of it back to the arena. True if there was anything, also where another thread was about it, and is done.
+ */
 bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena);
+
+/* Waits for a thread that empties the depot, if there is one. True if there was. */
+bool hs_depot_wait(struct hs_depot *depot);
 
 /* The same, if nothing was taken out since it was asked the last time. */
 void hs_depot_empty_if_unused(struct hs_depot *depot, struct hs_arena *arena);

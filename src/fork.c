@@ -53,6 +53,13 @@ static bool visit_own_large(struct hs_arena *arena, void *context)
     return true;
 }
 
+static bool visit_emptying(struct hs_arena *arena, void *context)
+{
+    if (hs_depot_of(arena) != NULL)
+        visit_lock(context, &arena->depot->emptying, arena, NULL);
+    return true;
+}
+
 static bool visit_depot(struct hs_arena *arena, void *context)
 {
     if (hs_depot_of(arena) != NULL)
@@ -67,6 +74,7 @@ static void visit_all(hs_visit_lock *visit, void *context, for_each_arena *arena
 
     visit_lock(&look, hs_heap_init_lock(), NULL, "first call");
     visit_lock(&look, hs_heap_lock(), NULL, "heap");
+    arenas(visit_emptying, &look);
     arenas(visit_arena, &look);
     visit_lock(&look, &hs_heap_large.lock, NULL, "large blocks");
     arenas(visit_own_large, &look);
@@ -185,8 +193,8 @@ void hs_heap_lock_name(const struct hs_lock *lock, struct hs_text *name)
     }
     if (rank == HS_RANK_LARGE)
         hs_text_add(name, "large blocks of ");
-    if (rank == HS_RANK_DEPOT)
-        hs_text_add(name, "depot of ");
+    if (rank == HS_RANK_DEPOT || rank == HS_RANK_EMPTYING)
+        hs_text_add(name, rank == HS_RANK_DEPOT ? "depot of " : "emptying the depot of ");
     if (lock->arena->number == HS_ARENA_FIRST_CLASS) {
         hs_text_add(name, "first-class arena ");
         hs_text_add_address(name, lock->arena);

@@ -106,8 +106,9 @@ static struct hs_arena *make_table_arena(unsigned index)
     return arena;
 }
 
-/* Whether a block may be longer than its request by what was rounded up to a class: for good, since the first calls of a
- * process may come before its options are read. Relaxed: a thread that frees a block has it from one that set this. */
+/* Whether a block may be longer than its request by what was rounded up to a class: for good, since the first calls of
+ * a process may come before its options are read. Relaxed: a thread that frees a block has it from one that set this.
+ */
 static _Atomic bool has_rounded;
 
 struct hs_arena *hs_heap_enter_arena_locked(void) HS_NO_ANALYSIS

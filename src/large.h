@@ -40,7 +40,7 @@ struct hs_large_set {
     struct hs_region *idle;
     struct hs_region *cached; /* large_cache.h has these down to seen_region_bytes */
     size_t cached_runs, cached_bytes;
-    _Atomic bool was_used; /* it had a block once */
+    _Atomic bool was_used;                /* it had a block once */
     uint64_t peak_bytes, last_peak_bytes; /* of the blocks, in this period and in the one before */
     uint64_t period_began_ms;
     size_t seen_region_bytes; /* of all arenas, when they were last looked at */

@@ -12,6 +12,7 @@
  *
  *     HEAP_INIT            the first call of the process
  *       HEAP               the table of arenas, the list of first-class arenas
+ *         EMPTYING         one depot, while it is emptied into its arena
  *         ARENA            one arena: regions, growth, trimming, the walker
  *           LIST + k       free list k of that arena; two at most (freelist.h), all of them for the walker
  *             LARGE        one set of large mappings
@@ -67,6 +68,7 @@
 enum hs_rank {
     HS_RANK_HEAP_INIT = 1,
     HS_RANK_HEAP,
+    HS_RANK_EMPTYING,
     HS_RANK_ARENA,
     HS_RANK_LIST, /* + k, the index of the list, up to 63 */
     HS_RANK_LARGE = HS_RANK_LIST + 64,

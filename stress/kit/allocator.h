@@ -65,7 +65,8 @@ struct kit_allocator {
     uint64_t (*used_blocks)(void *context);
     uint64_t (*held_bytes)(void *context);          /* of the OS, in use or not */
     uint64_t (*kept_bytes)(void *context);          /* in threads' caches, and on the way back from there */
-    void (*give_back)(void *context);               /* what the calling thread's cache holds, and no thread's alone */
+    void (*give_back)(void *context);               /* what the calling thread's cache holds */
+    void (*give_all_back)(void *context);           /* that, and what belongs to no thread alone */
     bool (*trim)(void *context, size_t keep_bytes); /* gives unused memory back to the OS */
     unsigned (*contention)(void *context, struct kit_contention *out, unsigned room);
 
@@ -100,7 +101,8 @@ void kit_heapster_use_break(bool may);
  */
 void kit_heapster_use_cache(bool may);
 
-/* What the calling thread's cache holds of Heapster's, runs and outboxes included. */
+/* What the bins of the calling thread's cache hold; and the same with its run and its outboxes. */
+uint64_t kit_heapster_own_bins_bytes(void);
 uint64_t kit_heapster_own_kept_bytes(void);
 
 /* What the depot of the calling thread's arena holds. */

@@ -2,6 +2,7 @@
 #include "heapster.h"
 
 #include "allocator.h"
+#include "arena_batch.h"
 #include "cache.h"
 #include "depot.h"
 #include "heap.h"
@@ -167,6 +168,13 @@ static void give_back(void *context)
 {
     (void)context;
     hs_heap_start();
+    (void)hs_cache_empty();
+}
+
+static void give_all_back(void *context)
+{
+    (void)context;
+    hs_heap_start();
     (void)hs_cache_give_back();
 }
 
@@ -182,22 +190,30 @@ static void *home(void *context)
     return hs_heap_arena();
 }
 
-/* An empty cache may move. What others send to the arena it leaves has to find its way without it. */
+/* An empty cache may move to an arena that has a depot. */
+static void move_cache(struct hs_cache *cache, struct hs_arena *arena)
+{
+    hs_mutex_lock(hs_heap_lock());
+    hs_arena_count_cuts(cache->arena, hs_load_relaxed(&cache->run_cuts)); /* relaxed: the thread's own */
+    hs_store_relaxed(&cache->run_cuts, 0);
+    hs_heap_leave_arena_locked(cache->arena);
+    arena->threads++;
+    cache->arena = arena;
+    cache->arena_bits = arena->number << 24;
+    hs_mutex_unlock(hs_heap_lock());
+}
+
+/* What others send to the arena that the thread leaves has to find its way without it. */
 static void settle(void *context, void *home)
 {
     struct hs_arena *arena = home;
-    struct hs_cache *cache;
 
     if (hs_cache_is_there()) {
-        (void)hs_cache_give_back();
-        cache = hs_cache_self;
-        hs_mutex_lock(hs_heap_lock());
-        hs_heap_leave_arena_locked(cache->arena);
-        arena->threads++;
-        cache->arena = arena;
-        cache->arena_bits = arena->number << 24;
-        hs_mutex_unlock(hs_heap_lock());
-        give_back(context);
+        if (hs_depot_of(arena) == NULL)
+            return;
+        give_all_back(context);
+        move_cache(hs_cache_self, arena);
+        give_all_back(context);
     }
     hs_thread()->arena = arena;
 }
@@ -224,6 +240,7 @@ const struct kit_allocator kit_heapster = {
     .held_bytes = held_bytes,
     .kept_bytes = kept_bytes,
     .give_back = give_back,
+    .give_all_back = give_all_back,
     .trim = trim,
     .contention = kit_heapster_contention,
     .self = kit_heapster_self,
@@ -274,17 +291,24 @@ void kit_heapster_use_cache(bool may)
 }
 
 /* Relaxed throughout: the thread's own. */
-uint64_t kit_heapster_own_kept_bytes(void)
+uint64_t kit_heapster_own_bins_bytes(void)
 {
     const struct hs_cache *cache = hs_cache_self;
     uint64_t bytes = 0;
 
     if (cache == &hs_cache_none)
         return 0;
-    bytes = hs_load_relaxed(&cache->run_bytes);
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++)
         bytes += (uint64_t)(hs_load_relaxed(&cache->bins[i].top) - hs_load_relaxed(&cache->records[i].base)) *
                  hs_class_bytes(i);
+    return bytes;
+}
+
+uint64_t kit_heapster_own_kept_bytes(void)
+{
+    const struct hs_cache *cache = hs_cache_self;
+    uint64_t bytes = kit_heapster_own_bins_bytes() + hs_load_relaxed(&cache->run_bytes);
+
     for (unsigned i = 0; i < HS_OUTBOXES; i++)
         bytes += hs_load_relaxed(&cache->outboxes[i].bytes);
     return bytes;

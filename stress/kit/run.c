@@ -308,9 +308,9 @@ static void expect_nothing_kept(const struct kit_run *run)
     const struct kit_allocator *allocator = run->allocator;
     uint64_t kept_bytes;
 
-    if (allocator->kept_bytes == NULL || allocator->give_back == NULL)
+    if (allocator->kept_bytes == NULL || allocator->give_all_back == NULL)
         return;
-    allocator->give_back(allocator->context);
+    allocator->give_all_back(allocator->context);
     kept_bytes = allocator->kept_bytes(allocator->context);
     if (kept_bytes != 0)
         kit_violation(NULL, NULL, "kept", "%llu bytes in caches after all threads have ended",

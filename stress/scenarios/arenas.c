@@ -15,7 +15,9 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "cache.h"
 #include "compiler.h"
+#include "depot.h"
 #include "mix.h"
 #include "oracle.h"
 #include "pages.h"
@@ -35,6 +37,7 @@ enum source { FROM_MAPPINGS, FROM_BUFFER, FROM_HOOKS, SOURCES };
 
 /* For what libc and the allocator make once and keep. */
 #define LOST_BYTES ((size_t)4 << 20)
+#define LOST_BYTES_OF_THREAD (HS_CACHE_RECORD_BYTES + HS_SLAB_BYTES)
 
 static uint64_t unknown_before;
 
@@ -193,10 +196,12 @@ static void begin(struct kit_run *run)
 static void end(struct kit_run *run)
 {
     struct kit_allocator *shared = run->local;
+    uint64_t allowed_bytes = LOST_BYTES + (uint64_t)run->config->threads * LOST_BYTES_OF_THREAD;
 
     heapster_arena_destroy(shared->context);
     kit_pages_unmap(shared, sizeof *shared);
-    if (!HS_HAS_SHADOW && kit_sampler_unknown_bytes(run) > unknown_before + LOST_BYTES)
+    run->allocator->give_all_back(run->allocator->context);
+    if (!HS_HAS_SHADOW && kit_sampler_unknown_bytes(run) > unknown_before + allowed_bytes)
         kit_violation(NULL, NULL, "lost mapping", "%llu bytes are mapped that went with no arena",
                       (unsigned long long)(kit_sampler_unknown_bytes(run) - unknown_before));
 }

@@ -31,7 +31,7 @@ enum { BLOCKS = 256, QUEUES = 128, GROUP = 8, NO_QUEUE = QUEUES, LOOK_EVERY = 10
 
 /* For the caches and inboxes of two threads, and of each one more. */
 #define SPARE_BYTES ((uint64_t)16 << 20)
-#define SPARE_BYTES_OF_THREAD ((uint64_t)2560 << 10)
+#define SPARE_BYTES_OF_THREAD ((uint64_t)4 << 20)
 
 static const struct kit_sizes sizes[] = {
     {80, 16, 1000},

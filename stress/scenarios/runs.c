@@ -8,15 +8,16 @@
  * Oracle: everything in oracle.h; the thread that looks finds nothing broken, blocks without a gap within each span of
  * the walk, and no counter that goes back.
  * Knobs: BURST, blocks between two times when all go; sizes, up to those that begin a run of their own; LOOK_EVERY,
- * what a look counts for among operations.
+ * what a look counts for among operations; SHORT_PERCENT, bursts of threads that end.
  */
 #include "heapster.h"
 
 #include "mix.h"
 #include "oracle.h"
+#include "short_thread.h"
 #include "violation.h"
 
-enum { BURST = 400, GIVE_BACK_PERCENT = 30, LOOK_EVERY = 100 };
+enum { BURST = 400, GIVE_BACK_PERCENT = 30, SHORT_PERCENT = 5, LOOK_EVERY = 100 };
 
 static const struct kit_sizes sizes[] = {{90, 1, 600}, {9, 600, 2000}, {1, 2000, 9000}, {0, 0, 0}};
 
@@ -125,6 +126,28 @@ static bool free_burst(struct kit_thread *thread)
     return true;
 }
 
+static bool play(struct kit_thread *thread)
+{
+    return make_burst(thread) && free_burst(thread);
+}
+
+static void play_to_its_end(struct kit_thread *thread)
+{
+    (void)play(thread);
+}
+
+/* By a short thread, whose run nobody cuts any more once it has ended. */
+static bool play_elsewhere(struct kit_thread *thread)
+{
+    struct kit_short_thread short_thread;
+
+    if (!kit_step(thread))
+        return false;
+    kit_short_start(&short_thread, thread, play_to_its_end);
+    (void)kit_short_join(&short_thread);
+    return true;
+}
+
 static void work(struct kit_thread *thread)
 {
     const struct kit_allocator *allocator = thread->run->allocator;
@@ -133,7 +156,7 @@ static void work(struct kit_thread *thread)
         observe(thread);
         return;
     }
-    while (make_burst(thread) && free_burst(thread))
+    while (kit_rng_percent(&thread->rng, SHORT_PERCENT) ? play_elsewhere(thread) : play(thread))
         if (kit_rng_percent(&thread->rng, GIVE_BACK_PERCENT))
             allocator->give_back(allocator->context);
 }
@@ -141,6 +164,7 @@ static void work(struct kit_thread *thread)
 const struct kit_scenario stress_runs = {
     .name = "runs",
     .summary = "blocks of mixed sizes cut side by side while one thread looks on all the time",
+    .uses_libc = true,
     .needs = KIT_NEEDS_HEAPSTER,
     .blocks_of_thread = BURST,
     .work = work,

@@ -5,7 +5,7 @@
  * Goal: a cache is bounded at any moment, and gives back what it does not use.
  * Class of bug: bounds that are not kept when bins grow and shrink; a bin that is given back while it is in use, or is
  * never given back; a stack of a bin that is used for another one, or lost; slots that grow without end.
- * Oracle: everything in oracle.h; no cache ever holds more than HS_CACHE_BYTES_MOST, a run and its outboxes; where a
+ * Oracle: everything in oracle.h; no cache ever holds more than HS_CACHE_BYTES_MOST in its bins; where a
  * thread goes on in one class alone, its cache shrinks to LITTLE_BYTES within CALM_SECONDS.
  * Knobs: BURST; DECAY_MS; CALM_PERCENT of the bursts are followed by calm.
  */
@@ -25,8 +25,7 @@ enum {
     CALM_BYTES = 100
 };
 
-/* Of other arenas, each with the block that filled it; the uncut part of a run. */
-#define OUTBOXES_BYTES (HS_OUTBOXES * ((size_t)(32 + 72) << 10))
+/* The uncut part of a run. */
 #define RUN_BYTES ((size_t)64 << 10)
 
 /* One bin, and what a class that was just used again may have. */
@@ -35,10 +34,8 @@ enum {
 
 static uint64_t decay_ms_before;
 
-static void expect_bound(uint64_t most_bytes, const char *when)
+static void expect_bound(uint64_t kept_bytes, uint64_t most_bytes, const char *when)
 {
-    uint64_t kept_bytes = kit_heapster_own_kept_bytes();
-
     if (kept_bytes > most_bytes)
         kit_violation(NULL, NULL, "kept", "%llu KiB in a thread's cache %s, expected %llu at the most",
                       (unsigned long long)kept_bytes >> 10, when, (unsigned long long)most_bytes >> 10);
@@ -68,7 +65,7 @@ static void calm_down(struct kit_thread *thread)
     while (kit_heapster_own_kept_bytes() > LITTLE_BYTES) {
         use_one_class(thread);
         if (kit_now() - began_at > CALM_SECONDS)
-            expect_bound(LITTLE_BYTES, "though most of it was not used for seconds");
+            expect_bound(kit_heapster_own_kept_bytes(), LITTLE_BYTES, "though most of it was not used for seconds");
     }
 }
 
@@ -112,7 +109,7 @@ static bool play_burst(struct kit_thread *thread)
 static void work(struct kit_thread *thread)
 {
     while (play_burst(thread)) {
-        expect_bound(HS_CACHE_BYTES_MOST + RUN_BYTES + OUTBOXES_BYTES, "after a burst");
+        expect_bound(kit_heapster_own_bins_bytes(), HS_CACHE_BYTES_MOST, "after a burst");
         if (kit_rng_percent(&thread->rng, CALM_PERCENT))
             calm_down(thread);
     }

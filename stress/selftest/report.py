@@ -125,7 +125,8 @@ def picture(spans, cells):
 
 def row(scenario, summary, verdict, **more):
     nothing = histogram({})
-    out = {"scenario": scenario, "summary": summary, "strategy": "best", "cache": "on", "verdict": verdict, "reason": "",
+    out = {"scenario": scenario, "summary": summary, "strategy": "best", "cache": "on", "verdict": verdict,
+           "reason": "",
            "command": f"HEAPSTER_OPTIONS='fill=on' heapster-stress --seed 1 \"{scenario}\" && echo <done>",
            "ops": 0, "ops_per_second": 0, "seconds": 0, "cpu_seconds": 0, "checks": 0, "tolerated": 0,
            "peak_resident_bytes": 0,
@@ -196,6 +197,11 @@ def in_xml(text):
                    for each in text)
 
 
+def class_name(row):
+    """A testcase's, with the mode of the cache where there is one."""
+    return f"heapster-stress.{row['strategy']}" + (f".cache-{row['cache']}" if row["cache"] != "-" else "")
+
+
 def check_junit(text):
     root = xml.fromstring(text)
     suite = root.find("testsuite")
@@ -210,8 +216,7 @@ def check_junit(text):
     expect_equal(len(cases), len(ROWS), "testcases")
     for case, each in zip(cases, ROWS):
         expect_equal((case.get("classname"), case.get("name")),
-                     ("heapster-stress." + each["strategy"] + (".cache-" + each["cache"] if each["cache"] != "-" else ""),
-                      each["scenario"]), "name of a testcase")
+                     (class_name(each), each["scenario"]), "name of a testcase")
         expect_equal(case.get("time"), f"{each['seconds']:.3f}", f"time of {each['scenario']}")
         inside = [(part.tag, part.get("message"), part.text) for part in case]
         reason = in_xml(each["reason"])
@@ -326,7 +331,7 @@ addEventListener("load", () => {
             search.dispatchEvent(new Event("input"));
         };
         const press = (name, root) => all(`${root} button`).find(each => each.textContent.startsWith(name)).click();
-        found.tips = Object.fromEntries(all("[data-row=plain-best] [data-chart]").map(section => {
+        found.tips = Object.fromEntries(all("[data-row=plain-best-on] [data-chart]").map(section => {
             const drawing = section.querySelector("svg"), {left, top, width, height} = drawing.getBoundingClientRect();
             const cell = section.dataset.chart === "heap"; // the first one lies beside its span's address
             const place = {clientX: left + (cell ? 115 : width * 0.6), clientY: top + (cell ? 6 : height / 2)};
@@ -551,7 +556,8 @@ def check_rows(found):
                  [f"{each['scenario']}-{each['strategy']}-{each['cache']}" for each in ROWS], "rows of the table")
     for shown, each in zip(found["rows"], ROWS):
         name = each["scenario"]
-        expect_equal(shown["texts"][:4], [name, each["strategy"], each["cache"], each["verdict"]], f"{name}: first columns")
+        expect_equal(shown["texts"][:4], [name, each["strategy"], each["cache"], each["verdict"]],
+                     f"{name}: first columns")
         expect_equal(len(shown["texts"]), 17 if each["verdict"] in ("passed", "failed") else 5, f"{name}: columns")
         expect_equal(shown["command"], each["command"], f"{name}: command")
         expect_equal(shown["reason"], each["reason"] if each["verdict"] == "failed" else None, f"{name}: reason")
@@ -584,19 +590,19 @@ def check_document(found):
     expect_equal(found["headline"], "failed \u2014 2 failed (1 of them not run), 3 passed, 1 skipped", "verdict of all")
     for fact in (REPORT["allocator"], str(LAST), "2023-11-14 22:13:20 UTC", "12.5" + THIN + "s", "150,000"):
         expect(fact in found["facts"], f"the page says {fact}")
-    expect_equal(found["openAtFirst"], ["nasty-best"], "rows that are open at first")
+    expect_equal(found["openAtFirst"], ["nasty-best-off"], "rows that are open at first")
     expect(found["tooWide"] <= 0, f"the page is {found['tooWide']} pixels too wide")
     check_rows(found)
     check_tips(found["tips"])
-    expect_equal(found["searched"], ["absent--"], "rows after a search")
-    expect_equal(found["filtered"], ["plain-best", "full-best", "bare-best"], "rows that passed")
-    expect_equal(found["sorted"][:3], ["full-best", "plain-best", "nasty-best"], "rows by operations")
+    expect_equal(found["searched"], ["absent----"], "rows after a search")
+    expect_equal(found["filtered"], ["plain-best-on", "full-best-off", "bare-best-on"], "rows that passed")
+    expect_equal(found["sorted"][:3], ["full-best-off", "plain-best-on", "nasty-best-off"], "rows by operations")
     expect_equal(found["unsorted"], [each["name"] for each in found["rows"]], "rows as they were")
 
 
 def check_pixels(browser, page):
     """The row that has everything, beside one that has nothing."""
-    opened = ["plain-best", "absent--"]
+    opened = ["plain-best-on", "absent----"]
     found = browser.look(page, opened=opened)
     expect_equal(found["open"], opened, "rows that were opened")
     image = browser.shoot(page, opened=opened, size=(1280, found["height"] + 40))
@@ -622,7 +628,7 @@ def check_variants(browser, page):
     dark = browser.look(page, size=(420, 1000), more=["--blink-settings=preferredColorScheme=0"])
     expect_equal(dark["colours"]["page"], [20, 24, 29], "background where dark is preferred")
     check_document(dark)
-    expect_equal(browser.look(page, fragment="#bare-best")["openAtFirst"], ["bare-best"], "the row that was named")
+    expect_equal(browser.look(page, fragment="#bare-best-on")["openAtFirst"], ["bare-best-on"], "the row that was named")
     skips = REPORT | {"heapster": "1.2.3", "summary": {"passed": 0, "failed": 0, "skipped": 1}, "rows": [ROWS[2]]}
     start, end = page.index(b'{"heapster": '), page.index(b"</script>", page.index(b'{"heapster": '))
     idle = browser.look(page[:start] + json.dumps(skips).replace("<", "\\u003c").encode() + page[end:], opened=[])
