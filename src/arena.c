@@ -407,16 +407,6 @@ void hs_arena_set_strategy(struct hs_arena *arena, uint8_t strategy) HS_NO_ANALY
     hs_arena_unlock_all(arena);
 }
 
-size_t hs_arena_region_bytes(struct hs_arena *arena)
-{
-    size_t bytes;
-
-    hs_mutex_lock(&arena->lock);
-    bytes = arena->region_bytes;
-    hs_mutex_unlock(&arena->lock);
-    return bytes;
-}
-
 static void add_account(struct hs_account *sum, const struct hs_account *share)
 {
     sum->allocations += share->allocations;
@@ -436,6 +426,17 @@ struct hs_account hs_arena_account(const struct hs_arena *arena) HS_NO_ANALYSIS
     for (unsigned k = 0; k < HS_LISTS; k++)
         add_account(&sum, &arena->lists[k].account);
     return sum;
+}
+
+size_t hs_arena_region_bytes(struct hs_arena *arena, bool *is_mostly_free)
+{
+    size_t bytes;
+
+    hs_arena_lock_all(arena);
+    bytes = arena->region_bytes;
+    *is_mostly_free = hs_arena_account(arena).used_bytes < bytes / 2;
+    hs_arena_unlock_all(arena);
+    return bytes;
 }
 
 /* What vanished threads owned: blocks in flight, and in their caches (those of the caller's are SEEN). */

@@ -144,8 +144,9 @@ void hs_arena_sweep_in_child(struct hs_arena *arena);
 /* Claims what threads have in flight: 0 where nothing is. The caller holds all locks of the arena. */
 uint64_t hs_arena_claims_in_flight(const struct hs_arena *arena);
 
-/* The bytes of its regions. */
-size_t hs_arena_region_bytes(struct hs_arena *arena);
+/* The bytes of its regions, and whether less than half of them are handed out, to caches or programs. Takes all locks.
+ */
+size_t hs_arena_region_bytes(struct hs_arena *arena, bool *is_mostly_free);
 
 /* The sum of all shares of the account. The caller holds all locks of the arena, or takes what it gets. */
 struct hs_account hs_arena_account(const struct hs_arena *arena);

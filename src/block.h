@@ -138,12 +138,26 @@ static inline bool hs_block_is_intact(const struct hs_block *block)
     return hs_load_relaxed(&block->check) == hs_block_hash(block, hs_block_extent(block)); /* relaxed: as above */
 }
 
-/* True if the tag verifies and the state is `state`: asked of a block by its owner, or of what a program says it owns.
- */
-static inline bool hs_block_is_owned(const struct hs_block *block, uint32_t extent, uint8_t state)
+/* A field of the tag before what a program says is its block. Whoever owns the block alone writes it, so no other
+ * access is under way and the compiler may use it as an operand in memory; who does not own it may be told anything, as
+ * long as the memory is there. The pointer need not be aligned. */
+struct hs_tag_u32 {
+    uint32_t value;
+} __attribute__((packed, aligned(1)));
+struct hs_tag_u16 {
+    uint16_t value;
+} __attribute__((packed, aligned(1)));
+struct hs_tag_u8 {
+    uint8_t value;
+} __attribute__((packed, aligned(1)));
+#define HS_TAG_FIELD(type, payload, field)                                                                             \
+    (((const struct hs_tag_##type *)((uintptr_t)(payload)-HS_TAG_BYTES + offsetof(struct hs_block, field)))->value)
+
+/* True if the tag, whose extent was read, verifies, and the state is `state`. */
+static inline bool hs_block_is_owned(const void *payload, uint32_t extent, uint8_t state)
 {
-    return HS_LIKELY(hs_load_owned(uint16_t, &block->check) == hs_block_hash(block, extent)) &&
-           HS_LIKELY(hs_load_owned(uint8_t, &block->state) == state);
+    return HS_LIKELY(HS_TAG_FIELD(u16, payload, check) == hs_block_hash(hs_block_of(payload), extent)) &&
+           HS_LIKELY(HS_TAG_FIELD(u8, payload, state) == state);
 }
 
 static inline struct hs_block *hs_block_at(struct hs_block *block, size_t offset)

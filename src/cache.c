@@ -334,15 +334,12 @@ static void give_back_unused(struct hs_cache *cache)
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
         struct hs_bin_record *record = &cache->records[i];
         unsigned count = count_in(cache, i), room = (unsigned)(cache->bins[i].full - base_of(cache, i));
-        unsigned least = blocks_most(i) < HS_BIN_SLOTS_LEAST ? blocks_most(i) : (unsigned)HS_BIN_SLOTS_LEAST;
 
         if (record->seen_top == top_of(cache, i)) {
             flush(cache, i, count);
             record->batch = 1;
-            if (room > least) {
-                cache->bin_bytes -= (room - least) * hs_class_bytes(i);
-                cache->bins[i].full = base_of(cache, i) + least;
-            }
+            cache->bin_bytes -= room * hs_class_bytes(i);
+            cache->bins[i].full = base_of(cache, i);
         }
         record->seen_top = top_of(cache, i);
     }
@@ -507,9 +504,9 @@ bool hs_cache_push(void *payload)
 
     if (!hs_cache_may_read_tag(payload))
         return false;
-    extent = hs_load_owned(uint32_t, &block->extent);
+    extent = HS_TAG_FIELD(u32, payload, extent);
     index = hs_class_of(extent ^ cache->arena_bits);
-    if (index == HS_CLASS_NONE || !hs_block_is_owned(block, extent, HS_STATE_USED) || room_in(cache, index) == 0)
+    if (index == HS_CLASS_NONE || !hs_block_is_owned(payload, extent, HS_STATE_USED) || room_in(cache, index) == 0)
         return false;
     hs_block_set_state(block, HS_STATE_CACHED);
     push(cache, index, payload);

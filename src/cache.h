@@ -135,7 +135,7 @@ static inline bool hs_cache_pop_tiny(size_t bytes, void **out)
     bin = &hs_cache_self->bins[above / HS_ALIGNMENT + HS_CLASS_FIRST];
     top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
     payload = top[-1];
-    if (HS_UNLIKELY(hs_load_owned(uint8_t, &hs_block_of(payload)->state) != HS_STATE_CACHED))
+    if (HS_UNLIKELY(HS_TAG_FIELD(u8, payload, state) != HS_STATE_CACHED))
         return false;
     hs_store_relaxed(&bin->top, top - 1);
     hs_block_set_state(hs_block_of(payload), HS_STATE_USED);
@@ -153,16 +153,15 @@ static inline bool hs_cache_may_read_tag(const void *payload)
 /* The bytes of a tiny live block of this thread's arena; 0 for any other pointer. */
 static inline size_t hs_cache_tiny_bytes(const void *payload)
 {
-    struct hs_block *block = hs_block_of(payload);
     uint32_t extent;
     size_t units;
 
     if (HS_UNLIKELY(!hs_cache_may_read_tag(payload)))
         return 0;
-    extent = hs_load_owned(uint32_t, &block->extent);
+    extent = HS_TAG_FIELD(u32, payload, extent);
     /* One compare: tiny, and of this thread's arena. */
     units = extent ^ hs_cache_self->arena_bits;
-    if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(block, extent, HS_STATE_USED)))
+    if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
         return 0;
     return units * HS_ALIGNMENT;
 }
@@ -179,10 +178,10 @@ static inline bool hs_cache_push_tiny(void *payload)
 
     if (HS_UNLIKELY(!hs_cache_may_read_tag(payload)))
         return false;
-    extent = hs_load_owned(uint32_t, &block->extent);
+    extent = HS_TAG_FIELD(u32, payload, extent);
     /* One compare: tiny, and of this thread's arena. */
     units = extent ^ cache->arena_bits;
-    if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(block, extent, HS_STATE_USED)))
+    if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
         return false;
     bin = &cache->bins[units];
     top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */

@@ -111,16 +111,21 @@ static bool give_back(struct hs_arena *arena)
 }
 
 /* Before the arena grows. Little is not worth it: many blocks at once find more neighbours, and come back at less cost
- * each. */
+ * each. Where the arena is free for the most part and yet too small, what is cached lies strewn between: then the
+ * calling thread gives back what it holds, too. */
 static bool reclaim(struct hs_arena *arena)
 {
     uint64_t held_bytes;
+    bool had_any = hs_depot_wait(arena->depot), is_mostly_free;
+    size_t region_bytes = hs_arena_region_bytes(arena, &is_mostly_free);
 
-    if (hs_depot_wait(arena->depot))
-        return true;
     /* Relaxed: hints. */
     held_bytes = hs_load_relaxed(&arena->depot->bytes) + hs_load_relaxed(&arena->inbox_bytes);
-    return held_bytes >= hs_arena_region_bytes(arena) / RECLAIM_SHARE && give_back(arena);
+    if (is_mostly_free && hs_cache_self->arena == arena)
+        had_any |= hs_cache_empty();
+    if (is_mostly_free || held_bytes >= region_bytes / RECLAIM_SHARE)
+        had_any |= give_back(arena);
+    return had_any;
 }
 
 static void leave(struct hs_cache *cache)

@@ -147,8 +147,8 @@ static void check_region(struct checker *checker, struct hs_arena *arena, struct
     tally->regions++;
     tally->region_bytes += hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
     while (block < end) {
-        if (!check_tag(checker, arena, region, block, left_state) ||
-            (hs_block_state(block) == HS_STATE_RUN && !check_run(checker, block))) {
+        if ((hs_block_state(block) == HS_STATE_RUN && !check_run(checker, block)) ||
+            !check_tag(checker, arena, region, block, left_state)) {
             tally->complete = false;
             return;
         }

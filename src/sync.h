@@ -61,10 +61,6 @@
     atomic_compare_exchange_weak_explicit((pointer), (expected), (value), memory_order_release, memory_order_relaxed)
 #define hs_and_relaxed(pointer, value) atomic_fetch_and_explicit((pointer), (value), memory_order_relaxed)
 
-/* A field that its owner alone writes, read by that owner: no other access can be under way, so this is no race, and
- * the compiler may use the field as an operand in memory. */
-#define hs_load_owned(type, pointer) (*(const type *)(pointer))
-
 enum hs_rank {
     HS_RANK_HEAP_INIT = 1,
     HS_RANK_HEAP,

@@ -12,8 +12,10 @@
  * Class of bug: remote frees that pile up, in an outbox, an inbox or the arena of whoever frees; an account of them
  * that drifts; a chain that is lost or taken twice. Oracle: everything in oracle.h; the heap's memory, resident (or,
  * where a sanitizer has memory of its own, held of the OS), stays within 1.3 times the most live bytes plus 16 MiB,
- * looked at all the time. This is Heapster's promise, and others are not held to it. Knobs: sizes; BLOCKS, how many
- * blocks a consumer holds back before it frees the oldest; LOOK_EVERY, operations of the first thread.
+ * looked at all the time. Each thread beyond two may add what its cache, its boxes and its arena hold; next fit, which
+ * strews its blocks over all the memory it has, levels at half as much again. This is Heapster's promise, and others
+ * are not held to it. Knobs: sizes; BLOCKS, how many blocks a consumer holds back before it frees the oldest;
+ * LOOK_EVERY, operations of the first thread.
  */
 #include "heapster.h"
 
@@ -100,9 +102,12 @@ static void look(struct kit_thread *thread)
     now = bytes_now(run);
     if (live_bytes > local->most_live_bytes)
         local->most_live_bytes = live_bytes;
-    allowed_bytes = local->most_live_bytes + local->most_live_bytes / 10 * 3 + SPARE_BYTES;
+    allowed_bytes = SPARE_BYTES;
     if (threads > 2)
         allowed_bytes += (threads - 2) * SPARE_BYTES_OF_THREAD;
+    if (heapster_get_strategy() == HEAPSTER_NEXT_FIT)
+        allowed_bytes += allowed_bytes / 2;
+    allowed_bytes += local->most_live_bytes + local->most_live_bytes / 10 * 3;
     if (now > local->bytes_before + allowed_bytes)
         kit_violation(NULL, NULL, "growth", "%llu KiB of memory more than before, for %llu KiB live at the most",
                       (unsigned long long)(now - local->bytes_before) >> 10,

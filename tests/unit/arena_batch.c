@@ -88,11 +88,13 @@ static uint64_t locks_taken(const struct hs_arena *of)
 
 static void give_in_order(const unsigned *order)
 {
+    uint64_t locks = locks_taken(arena);
     void *ordered[4];
 
     for (unsigned i = 0; i < 4; i++)
         ordered[i] = blocks[order[i]];
     (void)give(ordered, 4);
+    assert_int_equal(locks_taken(arena) - locks, 2); /* to join them, and to publish what they became */
     assert_layout("F2048 U32");
     for (unsigned i = 0; i < 4; i++)
         assert_ptr_equal(heapster_arena_malloc(arenas[0], BLOCK_BYTES - HS_TAG_BYTES), blocks[i]);
@@ -137,7 +139,7 @@ static void blocks_apart_stay_apart(void **state)
     (void)state;
     take(BLOCKS);
     for (unsigned i = 0; i < BLOCKS / 2; i++)
-        apart[i] = blocks[2 * i];
+        apart[i] = blocks[(size_t)2 * i];
     locks = locks_taken(arena);
     (void)give(apart, BLOCKS / 2);
     assert_int_equal(locks_taken(arena) - locks, 1); /* all of them go to one list */
@@ -188,7 +190,7 @@ static void make_holes(size_t bytes, unsigned count)
         void *holes[BLOCKS], *between = NULL;
 
         for (unsigned i = 0; i < count; i++) {
-            holes[i] = heapster_arena_malloc(arenas[a], bytes + i % 3 * 16 - HS_TAG_BYTES);
+            holes[i] = heapster_arena_malloc(arenas[a], bytes + (size_t)(i % 3) * 16 - HS_TAG_BYTES);
             between = heapster_arena_malloc(arenas[a], 24);
         }
         assert_non_null(between);

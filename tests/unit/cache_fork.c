@@ -210,7 +210,7 @@ static void fork_amid_flushes(void *context)
             _exit(0);
         }
         require_exit(child);
-        heapster_free(heapster_malloc(i * 10));
+        heapster_free(heapster_malloc((size_t)i * 10));
     }
     atomic_store(&stop, true);
     for (unsigned i = 0; i < THREADS; i++)

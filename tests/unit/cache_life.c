@@ -74,29 +74,32 @@ static void the_next_thread_gets_the_arena(void **state)
     run_in_thread(follow_each_other, NULL);
 }
 
-static void take_and_free_one(void *context)
+static void take_two_and_free_one(void *context)
 {
-    void **payload = context;
+    void **taken = context;
 
-    payload[0] = heapster_malloc(5000);
-    heapster_free(payload[0]);
+    for (unsigned i = 0; i < 2; i++)
+        taken[i] = heapster_malloc(5000);
+    heapster_free(taken[0]);
 }
 
 static void free_and_go(void *context)
 {
-    void *first, *second;
+    void *first[2], *second[2]; /* one of them keeps the region */
 
     (void)context;
     heapster_free(heapster_malloc(1));
-    be_a_thread(take_and_free_one, &first);
-    be_a_thread(take_and_free_one, &second);
-    REQUIRE(first == second);
+    be_a_thread(take_two_and_free_one, first);
+    be_a_thread(take_two_and_free_one, second);
+    REQUIRE(first[0] == second[0]);
     hs_options.decay_ms = 0;
     for (unsigned i = 0; i < MANY; i++)
         payloads[i] = heapster_malloc(3000); /* slow paths, that look at what is due */
     for (unsigned i = 0; i < MANY; i++)
         heapster_free(payloads[i]);
-    REQUIRE(state_of(first) != HS_STATE_CACHED);
+    REQUIRE(state_of(first[0]) != HS_STATE_CACHED);
+    heapster_free(first[1]);
+    heapster_free(second[1]);
 }
 
 /* As the last thread left it; but after decay_ms, nothing is left. */
@@ -120,7 +123,7 @@ static void live_shortly(void *context)
 
 static void start_many_threads(void *context)
 {
-    struct heapster_stats early, late;
+    struct heapster_stats early = {0}, late;
     size_t early_bytes = 0;
 
     (void)context;
