@@ -39,9 +39,8 @@ static void *take(struct hs_arena *arena, size_t bytes, size_t alignment, bool *
     void *payload = arena == NULL && alignment == HS_ALIGNMENT ? take_cached(bytes) : NULL;
 
     *zeroed = false;
-    if (payload != NULL)
-        return payload;
-    payload = hs_heap_allocate(arena, bytes, alignment, zeroed);
+    if (payload == NULL)
+        payload = hs_heap_allocate(arena, bytes, alignment, zeroed);
     if (payload == NULL && arena == NULL && hs_cache_give_back())
         payload = hs_heap_allocate(arena, bytes, alignment, zeroed);
     hs_end_slow_path();
@@ -106,15 +105,15 @@ static bool resolve(const void *ptr, const char *operation, struct hs_owner *own
 
 static void release(void *payload, const struct hs_owner *owner)
 {
-    bool is_cacheable = owner->region == NULL && owner->arena->number != HS_ARENA_FIRST_CLASS;
+    bool is_cacheable = owner->region == NULL && owner->arena != NULL && owner->arena->number != HS_ARENA_FIRST_CLASS;
 
     if (is_cacheable && hs_cache_is_there()) {
         hs_cache_release(owner->arena, owner->block);
-        return;
+    } else {
+        if (fills())
+            memset(payload, FILL_FREED, hs_heap_usable_bytes(owner));
+        hs_heap_release(owner);
     }
-    if (fills())
-        memset(payload, FILL_FREED, hs_heap_usable_bytes(owner));
-    hs_heap_release(owner);
     hs_end_slow_path();
 }
 

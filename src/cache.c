@@ -5,7 +5,6 @@
 #include "diagnose.h"
 #include "options.h"
 #include "os.h"
-#include "slowpath.h"
 
 /* A run begins at this length and doubles with each that was used up. It is dealt out to requests of an eighth of it at
  * the most: a longer one would end it with too much left over. */
@@ -347,7 +346,8 @@ static void give_back_unused(struct hs_cache *cache)
     hs_depot_empty_if_unused(cache->arena->depot, cache->arena);
 }
 
-static void end_slow_path(struct hs_cache *cache)
+/* Each slow path ends here. */
+static void look_for_unused(struct hs_cache *cache)
 {
     if (++cache->slow_paths % SLOW_PATHS_A_LOOK == 0) {
         uint64_t now_ms = hs_os_now_ms();
@@ -360,7 +360,6 @@ static void end_slow_path(struct hs_cache *cache)
         }
         hs_heap_decay();
     }
-    hs_end_slow_path();
 }
 
 /* ---- refill ------------------------------------------------------------------------------------------------------ */
@@ -403,7 +402,7 @@ static unsigned next_batch(struct hs_cache *cache, unsigned index)
     if (batch > room_in(cache, index) + 1)
         (void)widen_bin(cache, index);
     room = room_in(cache, index) + 1;
-    if (batch * 2U <= HS_BATCH_BLOCKS_MOST && batch * 2U * hs_class_bytes(index) <= REFILL_BYTES_MOST)
+    if (batch * 2U <= HS_BATCH_BLOCKS_MOST && (size_t)batch * 2 * hs_class_bytes(index) <= REFILL_BYTES_MOST)
         record->batch = (uint8_t)(batch * 2);
     return batch < room ? batch : room;
 }
@@ -445,7 +444,7 @@ static void *allocate_from_arena(struct hs_cache *cache, unsigned index)
     if (payload == NULL)
         payload =
             run_has(cache, hs_class_bytes(index)) ? cut_from_run(cache, hs_class_bytes(index)) : refill(cache, index);
-    end_slow_path(cache);
+    look_for_unused(cache);
     return payload;
 }
 
@@ -492,7 +491,7 @@ static void release_own(struct hs_cache *cache, struct hs_block *block, unsigned
         push(cache, index, hs_block_payload(block));
     else
         give_one(cache, hs_block_payload(block));
-    end_slow_path(cache);
+    look_for_unused(cache);
 }
 
 bool hs_cache_push(void *payload)
@@ -523,7 +522,6 @@ void hs_cache_release(struct hs_arena *arena, struct hs_block *block)
         const struct hs_owner owner = {.arena = arena, .block = block};
 
         hs_heap_release(&owner);
-        hs_end_slow_path();
         return;
     }
     hs_block_set_state(block, HS_STATE_CACHED);

@@ -33,7 +33,7 @@ static void push_outbox(struct hs_outbox *box)
 
     do
         set_link(box->oldest, head);
-    while (!hs_replace_release(&arena->inbox, &head, box->newest)); /* [INBOX] the links of the chain */
+    while (!hs_compare_exchange_release(&arena->inbox, &head, box->newest)); /* [INBOX] the links of the chain */
     /* Relaxed: a bound, and statistics; they may lag behind what they count. */
     (void)hs_add_relaxed(&arena->inbox_blocks, hs_load_relaxed(&box->blocks));
     bytes += hs_add_relaxed(&arena->inbox_bytes, bytes);

@@ -168,7 +168,7 @@ static void give_all(struct hs_arena *arena, void **payloads, size_t count)
         unsigned batch = count < HS_BATCH_BLOCKS_MOST ? (unsigned)count : (unsigned)HS_BATCH_BLOCKS_MOST;
 
         /* The tags of the next batch are on their way meanwhile. */
-        for (size_t i = batch; i < count && i < 2 * HS_BATCH_BLOCKS_MOST; i++)
+        for (size_t i = batch; i < count && i < (size_t)2 * HS_BATCH_BLOCKS_MOST; i++)
             HS_PREFETCH(hs_block_of(payloads[i]));
         (void)hs_arena_give_batch(arena, payloads, hs_cache_keep_sound(payloads, batch));
         payloads += batch;

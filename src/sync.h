@@ -57,7 +57,7 @@
 #define hs_or_relaxed(pointer, value) atomic_fetch_or_explicit((pointer), (value), memory_order_relaxed)
 #define hs_exchange_acquire(pointer, value) atomic_exchange_explicit((pointer), (value), memory_order_acquire)
 /* True where `*expected` was there and `value` took its place; otherwise `*expected` is what was found. */
-#define hs_replace_release(pointer, expected, value)                                                                   \
+#define hs_compare_exchange_release(pointer, expected, value)                                                          \
     atomic_compare_exchange_weak_explicit((pointer), (expected), (value), memory_order_release, memory_order_relaxed)
 #define hs_and_relaxed(pointer, value) atomic_fetch_and_explicit((pointer), (value), memory_order_relaxed)
 
