@@ -9,7 +9,7 @@
 /* A run begins at this length and doubles with each that was used up. It is dealt out to requests of an eighth of it at
  * the most: a longer one would end it with too much left over. */
 #define RUN_BYTES_LEAST ((size_t)2 * 1024)
-#define RUN_BYTES_MOST ((size_t)32 * 1024)
+#define RUN_BYTES_MOST ((size_t)8 * 1024)
 #define RUN_SHARE 8
 
 /* What a refill of larger blocks takes at the most. */

@@ -30,7 +30,7 @@ static void set_no_cache(void)
 }
 
 /* Caches are asked to give back before an arena grows where they hold so much of it: one part in ... */
-enum { RECLAIM_SHARE = 16 };
+enum { RECLAIM_SHARE = 256 };
 
 /* ---- making and ending ------------------------------------------------------------------------------------------- */
 
