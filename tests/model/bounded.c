@@ -81,9 +81,12 @@ static void fill_buffer(struct field *field, const struct layout *layout)
     for (;;) {
         bool is_rare = layout->rare_bytes != 0 && rare < RARE && field->gap_count / rare_every > rare;
 
-        block = take(field,
-                     is_rare ? layout->rare_bytes : draw_bytes(&field->rng, layout->least_bytes, layout->most_bytes));
-        if (block == NULL)
+        size_t block_bytes =
+            is_rare ? layout->rare_bytes : draw_bytes(&field->rng, layout->least_bytes, layout->most_bytes);
+
+        block = take(field, block_bytes);
+        /* The last one may get more than it asked for, the rest of the buffer, and is then none of the layout. */
+        if (block == NULL || heapster_usable_size(block) > block_bytes)
             break;
         field->gaps[field->gap_count++] = block;
         /* The rare ones gather at the front of the array. */

@@ -51,12 +51,12 @@ static void follow_the_runs(void *context)
         if (hs_cache_self->run == run)
             continue;
         bytes = hs_block_bytes(hs_cache_self->run);
-        REQUIRE(bytes <= (size_t)64 * 1024 + HS_ALIGNMENT);
+        REQUIRE(bytes <= (size_t)8 * 1024 + HS_ALIGNMENT);
         if (runs++ == 0)
             first_bytes = bytes;
         most_bytes = bytes > most_bytes ? bytes : most_bytes;
     }
-    REQUIRE(first_bytes <= 4096 && most_bytes >= 8 * first_bytes && runs >= 4);
+    REQUIRE(first_bytes <= 2048 + HS_ALIGNMENT && most_bytes >= (size_t)8 * 1024 && runs >= 4);
 }
 
 /* One block costs a short run; a thread that takes many gets longer ones. */

@@ -31,6 +31,14 @@ static uint64_t frees(void)
     return stats.frees;
 }
 
+static uint64_t used_blocks(void)
+{
+    struct heapster_stats stats;
+
+    heapster_stats(&stats);
+    return stats.used_blocks;
+}
+
 static void expect(int holds, const char *what)
 {
     if (holds)
@@ -73,18 +81,22 @@ static void check_own_calls(void)
 static void check_library(const char *path)
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    static void *volatile block[CALLS];
     make_function *make;
-    uint64_t allocated;
+    uint64_t used;
 
     if (library == NULL)
         fprintf(stderr, "%s\n", dlerror());
     expect(library != NULL, "the library loads");
     make = (make_function *)dlsym(library, "make");
     expect(make != NULL, "it has a function make");
-    allocated = allocations();
+    used = used_blocks();
     for (size_t i = 0; i < CALLS; i++)
-        free(make(i));
-    expect(allocations() >= allocated + CALLS, "malloc of a loaded library is served");
+        block[i] = make(i);
+    expect(used_blocks() >= used + CALLS, "malloc of a loaded library is served");
+    for (size_t i = 0; i < CALLS; i++)
+        free(block[i]);
+    expect(used_blocks() < used + CALLS, "and its blocks are freed");
     expect(dlclose(library) == 0, "the library goes");
 }
 
