@@ -95,11 +95,13 @@ static void take(const struct hs_lock *lock, void *context)
     hs_mutex_lock_unranked(lock->mutex);
 }
 
-/* The heap's lock comes last: the list of arenas is under it. Otherwise the order does not matter. */
+/* The heap's lock comes last: the list of arenas is under it. Otherwise the order does not matter. A handler of
+ * somebody else's may have made an arena, a depot or a first-class arena since prepare, whose locks nobody holds. */
 static void release_inner(const struct hs_lock *lock, void *context)
 {
     (void)context;
-    if (lock->mutex->rank > HS_RANK_HEAP)
+    /* Relaxed: whether it is this thread. */
+    if (lock->mutex->rank > HS_RANK_HEAP && hs_load_relaxed(&lock->mutex->holder) == hs_thread())
         hs_mutex_unlock_unranked(lock->mutex);
 }
 

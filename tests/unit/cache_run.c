@@ -165,7 +165,8 @@ static void *look_all_the_time(void *context)
     while (!atomic_load(&stop)) {
         bool is_whole = true;
 
-        REQUIRE(heapster_walk(expect_a_whole_block, &is_whole) > 0 && is_whole);
+        REQUIRE(heapster_walk(expect_a_whole_block, &is_whole) > 0);
+        REQUIRE(is_whole);
         /* That each begins where the one before it ends. */
         REQUIRE(heapster_check(HEAPSTER_CHECK_RUNNING, NULL, NULL) == 0);
     }
@@ -174,10 +175,10 @@ static void *look_all_the_time(void *context)
 
 static void cut_while_others_look(void *context)
 {
+    void *something_to_look_at = heapster_malloc(1); /* also where all else was trimmed */
     pthread_t looker;
 
     (void)context;
-    heapster_free(heapster_malloc(1)); /* something to look at */
     REQUIRE(pthread_create(&looker, NULL, look_all_the_time, NULL) == 0);
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < 300; i++) {
@@ -193,6 +194,7 @@ static void cut_while_others_look(void *context)
     }
     atomic_store(&stop, true);
     REQUIRE(pthread_join(looker, NULL) == 0);
+    heapster_free(something_to_look_at);
 }
 
 static void the_heap_tiles_at_any_moment(void **state)
