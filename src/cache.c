@@ -278,7 +278,8 @@ static void *fetch(struct hs_cache *cache, unsigned index)
     return pop(cache, index);
 }
 
-struct hs_block *hs_cache_end_run(struct hs_cache *cache)
+/* Ends the run, if there is one; what was left of it comes back as a CACHED block, or NULL. */
+static struct hs_block *end_run(struct hs_cache *cache)
 {
     struct hs_block *run = cache->run;
 
@@ -314,12 +315,18 @@ static bool empty_bins(struct hs_cache *cache)
 
 bool hs_cache_empty_all(struct hs_cache *cache)
 {
-    struct hs_block *rest = hs_cache_end_run(cache);
+    bool had_any = hs_cache_empty_beside_bins(cache);
+
+    return empty_bins(cache) || had_any;
+}
+
+bool hs_cache_empty_beside_bins(struct hs_cache *cache)
+{
+    struct hs_block *rest = end_run(cache);
     bool had_any = rest != NULL;
 
     if (rest != NULL)
         give_one(cache, hs_block_payload(rest));
-    had_any |= empty_bins(cache);
     had_any |= hs_cache_send_all(cache);
     had_any |= hs_cache_give_chain(cache->arena, cache->pending);
     cache->pending = NULL;
@@ -382,7 +389,7 @@ static void *cut_from_run(struct hs_cache *cache, size_t block_bytes)
 
 static void begin_run(struct hs_cache *cache, struct hs_block *run)
 {
-    struct hs_block *rest = hs_cache_end_run(cache);
+    struct hs_block *rest = end_run(cache);
 
     if (rest != NULL && !hs_cache_accept(cache, hs_block_payload(rest)))
         give_one(cache, hs_block_payload(rest));
@@ -452,21 +459,16 @@ void *hs_cache_pop(size_t bytes)
 {
     struct hs_cache *cache = hs_cache_self;
     unsigned index;
-    void **top, *payload;
+    void *payload;
 
     if (HS_UNLIKELY(bytes > HS_CLASS_PAYLOAD_BYTES_MOST))
         return NULL;
     index = hs_class_for(hs_block_bytes_for(bytes));
-    top = top_of(cache, index);
-    payload = top[-1];
-    if (HS_LIKELY(hs_block_state(hs_block_of(payload)) == HS_STATE_CACHED)) {
-        set_top(cache, index, top - 1);
-        hs_block_set_state(hs_block_of(payload), HS_STATE_USED);
+    payload = pop(cache, index);
+    if (HS_LIKELY(payload != NULL))
         return payload;
-    }
     /* The common case of a heap that grows. */
-    if (payload == HS_SENTINEL && run_has(cache, hs_class_bytes(index)) && !hs_cache_has_mail(cache) &&
-        !hs_depot_has(cache->arena->depot, index))
+    if (run_has(cache, hs_class_bytes(index)) && !hs_cache_has_mail(cache) && !hs_depot_has(cache->arena->depot, index))
         return cut_from_run(cache, hs_class_bytes(index));
     return NULL;
 }

@@ -33,11 +33,13 @@
  * thread of its arena; it gives them back after decay_ms, when memory is trimmed, and before its arena grows.
  *
  * Invariants (numbers as in the checker; they hold at rest)
- *   C1  Every block in a bin or a depot is CACHED, every one in an outbox, a pending chain or an inbox is SENT; it is
- * in one of them alone, and of its arena. C2  Every block that is CACHED or SENT is in one of them. C3  Every RUN is
- * the run of one cache, and its first word agrees with it. C4  The blocks in a bin are of its class; slot -1 is the
- * sentinel; base <= top <= full. C5  An arena's inbox, with what its threads have pending of it, holds as many blocks
- * and bytes as it says; so do an outbox and a depot.
+ *   C1  A block in a bin or a depot is CACHED, one in an outbox, a pending chain or an inbox is SENT. It is in one of
+ *       them alone, and of its arena.
+ *   C2  Every block that is CACHED or SENT is in one of them.
+ *   C3  Every RUN is the run of one cache, and its first word agrees with it.
+ *   C4  The blocks in a bin are of its class; slot -1 is the sentinel; base <= top <= full.
+ *   C5  An arena's inbox, with what its threads have pending of it, holds as many blocks and bytes as it says; so do
+ *       an outbox and a depot.
  *
  * Fields                       written by                 read
  *   bins[].top, counters       the thread                 anywhere, relaxed: statistics, exact at rest
@@ -119,7 +121,7 @@ extern _Thread_local struct hs_cache *hs_cache_self __attribute__((tls_model("in
 /* ---- the fast paths ---------------------------------------------------------------------------------------------- */
 
 /* The smallest request of the fast path. What is below takes the slow path's first turn, so that one compare bounds the
- * request at both ends and class 0 begins at zero. */
+ * request at both ends. */
 #define HS_TINY_PAYLOAD_LEAST ((size_t)9)
 #define HS_TINY_PAYLOAD_SPAN (HS_TINY_BLOCK_BYTES_MOST - HS_TAG_BYTES - HS_TINY_PAYLOAD_LEAST)
 
@@ -166,7 +168,8 @@ static inline size_t hs_cache_tiny_bytes(const void *payload)
     return units * HS_ALIGNMENT;
 }
 
-/* Pushes a tiny block of this thread's arena; false for any other pointer, and where the bin is full. */
+/* Pushes a tiny block of this thread's arena; false for any other pointer, and where the bin is full. It does not call
+ * hs_cache_tiny_bytes: free would take an instruction more. */
 static inline bool hs_cache_push_tiny(void *payload)
 {
     struct hs_cache *cache = hs_cache_self;

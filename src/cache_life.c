@@ -487,15 +487,8 @@ void hs_cache_mark_in_child(void)
     struct hs_cache *mine = hs_cache_self;
 
     /* What the caller's cache holds outside of its bins goes to where it is counted with the rest. */
-    if (mine != &hs_cache_none) {
-        struct hs_block *rest = hs_cache_end_run(mine);
-
-        if (rest != NULL)
-            (void)hs_arena_give_batch(mine->arena, &(void *){hs_block_payload(rest)}, 1);
-        (void)hs_cache_send_all(mine);
-        (void)hs_cache_give_chain(mine->arena, mine->pending);
-        mine->pending = NULL;
-    }
+    if (mine != &hs_cache_none)
+        (void)hs_cache_empty_beside_bins(mine);
     /* What idle caches hold is swept with what vanished threads held. */
     for (struct hs_cache *cache = caches.idle; cache != NULL; cache = cache->next)
         clear_idle(cache);

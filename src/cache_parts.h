@@ -36,12 +36,11 @@ bool hs_cache_accept(struct hs_cache *cache, void *payload);
 
 /* Gives back what bins, the run, outboxes and the pending chain hold. True if that was anything. */
 bool hs_cache_empty_all(struct hs_cache *cache);
+/* The same, but for the bins. */
+bool hs_cache_empty_beside_bins(struct hs_cache *cache);
 
 /* Of blocks that caches hold, keeps those whose tags are sound, and returns their number; reports the others. */
 unsigned hs_cache_keep_sound(void **payloads, unsigned count);
-
-/* Ends the run, if there is one; what was left of it comes back as a CACHED block, or NULL. */
-struct hs_block *hs_cache_end_run(struct hs_cache *cache);
 
 /* Takes a CACHED block of another arena. */
 void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload);

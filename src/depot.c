@@ -11,18 +11,14 @@ _Static_assert(sizeof(struct hs_slab) == sizeof(struct hs_magazine), "a slab's h
 
 static struct hs_pool depots = HS_POOL_INITIALIZER(struct hs_depot, (size_t)4 * 1024);
 
-static void init_locks(struct hs_depot *depot)
-{
-    hs_mutex_init(&depot->emptying, HS_RANK_EMPTYING);
-    hs_mutex_init(&depot->lock, HS_RANK_DEPOT);
-}
-
 struct hs_depot *hs_depot_make(void)
 {
     struct hs_depot *depot = hs_pool_take(&depots);
 
-    if (depot != NULL)
-        init_locks(depot);
+    if (depot == NULL)
+        return NULL;
+    hs_mutex_init(&depot->emptying, HS_RANK_EMPTYING);
+    hs_mutex_init(&depot->lock, HS_RANK_DEPOT);
     return depot;
 }
 
@@ -228,6 +224,7 @@ static void give_sorted(struct hs_arena *arena, const struct hs_magazine *list, 
     struct span span = span_of(list);
     size_t parts = count / SORTED_BLOCKS + 1;
     uintptr_t part_bytes = (span.highest - span.lowest) / parts + 1;
+
     for (size_t i = 0; i < parts; i++) {
         struct span part = {span.lowest + i * part_bytes, span.lowest + (i + 1) * part_bytes - 1};
 
@@ -325,9 +322,10 @@ bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena)
 {
     bool had_any;
 
-    if (hs_depot_wait(depot))
+    if (!hs_mutex_try_lock(&depot->emptying)) {
+        (void)hs_depot_wait(depot);
         return true;
-    hs_mutex_lock(&depot->emptying);
+    }
     had_any = empty_locked(depot, arena);
     hs_mutex_unlock(&depot->emptying);
     if (had_any)
