@@ -2,36 +2,11 @@
  * A thread's cache and what stands in its bins: which block malloc takes, where free puts one, what callers see of it,
  * and what does not go into them.
  */
-#include "cache_support.h"
+#include "cache_table.h"
 
 #include <unistd.h>
 
 #include "options.h"
-
-enum { MANY = 1000, LARGEST_REQUEST = 64 * 1024 };
-
-static void *payloads[MANY];
-
-static void take(unsigned count, size_t bytes)
-{
-    struct blocks blocks = {payloads, count, bytes};
-
-    take_blocks(&blocks);
-}
-
-static void give(unsigned count)
-{
-    struct blocks blocks = {payloads, count, 0};
-
-    free_blocks(&blocks);
-}
-
-/* Of what was given in order, whether `first` .. `end` are CACHED and no other. */
-static void require_cached(unsigned first, unsigned end, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        REQUIRE((state_of(payloads[i]) == HS_STATE_CACHED) == (i >= first && i < end));
-}
 
 /* ---- malloc and free --------------------------------------------------------------------------------------------- */
 

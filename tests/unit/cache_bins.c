@@ -2,36 +2,11 @@
  * How much a cache holds: its bins begin with one block, grow with use, put away what is too much, and give back what
  * is not used.
  */
-#include "cache_support.h"
+#include "cache_table.h"
 
 #include <unistd.h>
 
 #include "options.h"
-
-enum { MANY = 1000, LARGEST_REQUEST = 64 * 1024 };
-
-static void *payloads[MANY];
-
-static void take(unsigned count, size_t bytes)
-{
-    struct blocks blocks = {payloads, count, bytes};
-
-    take_blocks(&blocks);
-}
-
-static void give(unsigned count)
-{
-    struct blocks blocks = {payloads, count, 0};
-
-    free_blocks(&blocks);
-}
-
-/* Of what was given in order, whether `first` .. `end` are CACHED and no other. */
-static void require_cached(unsigned first, unsigned end, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        REQUIRE((state_of(payloads[i]) == HS_STATE_CACHED) == (i >= first && i < end));
-}
 
 /* ---- slow start, growth, flush ----------------------------------------------------------------------------------- */
 

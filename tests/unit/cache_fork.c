@@ -13,16 +13,6 @@ enum { MANY = 300, KEPT = 50, THREADS = 6, FORKS = 150, SLOTS = 64 };
 
 static void *payloads[MANY], *sent[MANY], *kept[KEPT];
 
-static void require_exit(pid_t child)
-{
-    int status;
-
-    REQUIRE(child > 0);
-    while (waitpid(child, &status, 0) < 0)
-        REQUIRE(errno == EINTR);
-    REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 static void require_every_byte(void)
 {
     struct heapster_stats stats = stats_now();

@@ -108,16 +108,6 @@ static void live_in_the_child(void)
     require_a_whole_heap();
 }
 
-static void require_exit(pid_t child)
-{
-    int status;
-
-    REQUIRE(child > 0);
-    while (waitpid(child, &status, 0) < 0)
-        REQUIRE(errno == EINTR);
-    REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 static void fork_beside_threads(void *context)
 {
     pthread_t threads[THREADS];

@@ -85,14 +85,6 @@ static void require_a_whole_heap(void)
     REQUIRE(complaints_of(HEAPSTER_CHECK_AT_REST).count == 0);
 }
 
-static void require_exit(pid_t child)
-{
-    int status;
-
-    REQUIRE(child > 0 && waitpid(child, &status, 0) == child);
-    REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 static void fork_many_times(void)
 {
     for (unsigned i = 0; i < FORKS; i++) {

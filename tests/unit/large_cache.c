@@ -4,25 +4,7 @@
  *
  * Nothing here waits: the option decay_ms is longer than any run, and decay is told what time it is.
  */
-#include "support.h"
-
-#include "heap.h"
-#include "large_cache.h"
-#include "options.h"
-
-#define MEBIBYTE ((size_t)1 << 20)
-#define DECAY_MS ((uint64_t)UINT32_MAX)
-
-static int begin(void **state)
-{
-    (void)state;
-    hs_options.decay_ms = DECAY_MS;
-    hs_options.large_cache = true;
-    (void)heapster_trim(0);
-    /* Forgets the peaks of whoever came before. */
-    hs_heap_large.peak_bytes = hs_heap_large.last_peak_bytes = hs_heap_large.bytes;
-    return 0;
-}
+#include "large_cache_support.h"
 
 static size_t page_bytes(void)
 {
@@ -33,14 +15,6 @@ static size_t page_bytes(void)
 static uint64_t calls_made(void)
 {
     return os_calls_made(HS_OS_MMAP) + os_calls_made(HS_OS_MUNMAP) + os_calls_made(HS_OS_MREMAP);
-}
-
-static char *take(size_t bytes)
-{
-    char *block = heapster_malloc(bytes);
-
-    assert_non_null(block);
-    return block;
 }
 
 /* ---- what serves a request ------------------------------------------------------------------------------------- */

@@ -140,6 +140,16 @@ void run_child_quietly(child_body *body, void *context)
     assert_quiet_success(&outcome);
 }
 
+void require_exit(pid_t child)
+{
+    int status;
+
+    REQUIRE(child > 0);
+    while (waitpid(child, &status, 0) < 0)
+        REQUIRE(errno == EINTR);
+    REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 size_t lines_of(const char *text)
 {
     size_t lines = 0;

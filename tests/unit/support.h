@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include <cmocka.h>
 
@@ -54,6 +55,9 @@ void assert_exits_with(const struct outcome *outcome, int code);
 void assert_quiet_success(const struct outcome *outcome);
 /* Exits with 0. */
 void run_child_quietly(child_body *body, void *context);
+
+/* For code in a child that forks itself: waits for `child`, which must succeed. */
+void require_exit(pid_t child);
 
 /* True if `text` is one line or more and each is "heapster: <what>: 0x... (<found>, expected <expected>)". */
 bool is_misuse_report(const char *text, const char *what);
