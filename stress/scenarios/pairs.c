@@ -28,8 +28,8 @@
 
 enum { LOOKS = 2000, KEPT = 7, LEFT = KEPT, RIGHT, BLOCKS };
 
-/* Payloads of blocks of 32, 128, 192, 144 and 208 bytes, each with a tag of 8. */
-enum { KEEPER_BYTES = 24, LEFT_HOLE_BYTES = 120, RIGHT_HOLE_BYTES = 184, LEFT_BYTES = 136, RIGHT_BYTES = 200 };
+/* Payloads of blocks of 32, 256, 384, 288 and 416 bytes, each with a tag of 8: lists that hold a range of sizes. */
+enum { KEEPER_BYTES = 24, LEFT_HOLE_BYTES = 248, RIGHT_HOLE_BYTES = 376, LEFT_BYTES = 280, RIGHT_BYTES = 408 };
 enum { BOTH_BYTES = LEFT_BYTES + 8 + RIGHT_BYTES };
 
 struct side {
