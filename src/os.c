@@ -207,8 +207,10 @@ void *hs_os_map_aligned(size_t bytes, size_t alignment, size_t offset)
 bool hs_os_unmap(void *base, size_t bytes)
 {
     int saved_errno = errno;
-    bool done = !refused(HS_OS_MUNMAP) && munmap(base, bytes) == 0;
+    bool done;
 
+    hs_addresses_leave();
+    done = !refused(HS_OS_MUNMAP) && munmap(base, bytes) == 0;
     errno = saved_errno;
     return done;
 }
@@ -220,7 +222,9 @@ void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
 
     if (refused(HS_OS_MREMAP))
         return NULL;
+    hs_addresses_leave();
     moved = mremap(base, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
+    hs_addresses_arrived();
     errno = saved_errno;
     return moved == MAP_FAILED ? NULL : moved;
 }

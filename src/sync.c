@@ -2,6 +2,10 @@
 
 _Thread_local struct hs_thread hs_thread_self;
 
+#if defined(HS_THREAD_SANITIZER)
+char hs_addresses;
+#endif
+
 void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank)
 {
     mutex->native = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;

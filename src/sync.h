@@ -198,6 +198,11 @@ static inline void hs_mutex_assert_held(const struct hs_mutex *mutex) HS_ASSERTS
 }
 
 #if defined(HS_THREAD_SANITIZER)
+#include <sanitizer/tsan_interface.h>
+
+/* Stands for the address space of the process; has no value. */
+extern char hs_addresses;
+
 /* ThreadSanitizer has no model of fences. The one fence of the allocator orders a store before a load and hands no
  * data over, so a locked instruction on a variable of no meaning stands in for it. */
 static inline void hs_fence_seq_cst(void)
@@ -205,10 +210,30 @@ static inline void hs_fence_seq_cst(void)
     _Atomic int nothing = 0;
     (void)atomic_exchange_explicit(&nothing, 1, memory_order_seq_cst);
 }
+
+/* Nor does it know of mremap: a mapping may come to lie where another thread's lay, and the kernel's own lock, which
+ * orders the two, is not seen. Called before addresses are given back, and after mremap may have found such. */
+static inline void hs_addresses_leave(void)
+{
+    __tsan_release(&hs_addresses);
+}
+
+static inline void hs_addresses_arrived(void)
+{
+    __tsan_acquire(&hs_addresses);
+}
 #else
 static inline void hs_fence_seq_cst(void)
 {
     atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void hs_addresses_leave(void)
+{
+}
+
+static inline void hs_addresses_arrived(void)
+{
 }
 #endif
 

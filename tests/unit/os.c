@@ -208,6 +208,83 @@ static void wish_for_huge_pages_leaves_the_content(void **state)
     assert_true(hs_os_unmap(base, bytes));
 }
 
+/* ---- addresses that go from thread to thread -------------------------------------------------------------------- */
+
+/* Longer than the holes between libraries, so that the kernel finds the one that was just left. */
+enum { ROUNDS = 8, LONG_PAGES = 500 };
+
+struct relay {
+    _Atomic int turn; /* relaxed: orders nothing that a sanitizer could see */
+    char *left[ROUNDS], *taken[ROUNDS];
+};
+
+static void await_turn(struct relay *relay, int turn)
+{
+    while (atomic_load_explicit(&relay->turn, memory_order_relaxed) != turn)
+        hs_os_yield();
+}
+
+static void end_turn(struct relay *relay)
+{
+    (void)atomic_fetch_add_explicit(&relay->turn, 1, memory_order_relaxed);
+}
+
+/* Pages that were written, with a neighbour behind them: they can grow nowhere but elsewhere. */
+static char *map_hemmed_in(size_t pages)
+{
+    char *base = hs_os_map((pages + 1) * hs_os_page_bytes());
+
+    memset(base, 1, pages * hs_os_page_bytes());
+    return base;
+}
+
+static void *leave_addresses(void *context)
+{
+    struct relay *relay = context;
+    size_t bytes = LONG_PAGES * hs_os_page_bytes();
+
+    for (int round = 0; round < ROUNDS; round++) {
+        relay->left[round] = map_hemmed_in(LONG_PAGES);
+        await_turn(relay, 2 * round);
+        (void)hs_os_remap(relay->left[round], bytes, 2 * bytes, true);
+        end_turn(relay);
+    }
+    return NULL;
+}
+
+static void *move_there(void *context)
+{
+    struct relay *relay = context;
+    size_t page = hs_os_page_bytes(), bytes = LONG_PAGES * page;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        char *base = map_hemmed_in(1);
+
+        await_turn(relay, 2 * round + 1);
+        relay->taken[round] = hs_os_remap(base, page, bytes, true);
+        memset(relay->taken[round], 2, bytes);
+        end_turn(relay);
+    }
+    return NULL;
+}
+
+/* The kernel hands the addresses over; that the two never meet otherwise is no race. */
+static void addresses_that_moved_are_no_race(void **state)
+{
+    static struct relay relay;
+    pthread_t leaving, moving;
+    int reused = 0;
+
+    (void)state;
+    assert_int_equal(pthread_create(&leaving, NULL, leave_addresses, &relay), 0);
+    assert_int_equal(pthread_create(&moving, NULL, move_there, &relay), 0);
+    assert_int_equal(pthread_join(leaving, NULL), 0);
+    assert_int_equal(pthread_join(moving, NULL), 0);
+    for (int round = 0; round < ROUNDS; round++)
+        reused += relay.taken[round] == relay.left[round];
+    assert_true(reused > 0);
+}
+
 /* ---- faults and errno ------------------------------------------------------------------------------------------ */
 
 struct calls {
@@ -341,6 +418,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(purged_pages_read_as_zero),
         cmocka_unit_test(populated_pages_are_there),
         cmocka_unit_test(wish_for_huge_pages_leaves_the_content),
+        cmocka_unit_test(addresses_that_moved_are_no_race),
         cmocka_unit_test(every_call_can_be_made_to_fail),
         cmocka_unit_test(errno_is_kept),
         cmocka_unit_test(page_and_processors),
