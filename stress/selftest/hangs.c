@@ -124,10 +124,19 @@ static void work_with_it(struct kit_thread *thread)
 /* ---- Heapster ------------------------------------------------------------------------------------------------------
  */
 
-static sem_t is_locked;
+static sem_t has_settled, is_locked;
+
+static void await(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0)
+        ; /* interrupted */
+}
 
 static __attribute__((noinline)) void keep_the_lock(void)
 {
+    /* Settling takes locks, too. */
+    for (int i = 0; i < THREADS - 1; i++)
+        await(&has_settled);
     hs_mutex_lock(&hs_heap_arena()->lock);
     for (int i = 0; i < THREADS; i++)
         (void)sem_post(&is_locked);
@@ -148,8 +157,8 @@ static void work_beside_a_lock(struct kit_thread *thread)
     kit_doing(thread, KIT_MALLOC, STEP_BYTES);
     if (thread->index == HOLDER)
         keep_the_lock();
-    while (sem_wait(&is_locked) != 0)
-        ; /* interrupted */
+    (void)sem_post(&has_settled);
+    await(&is_locked);
     want_more_and_more();
 }
 
@@ -184,7 +193,7 @@ static _Noreturn void run_child(const char *place, int report)
                                 .strategy_name = "-"};
     struct kit_allocator allocator = allocator_of(place);
 
-    if (dup2(report, STDERR_FILENO) < 0 || sem_init(&is_locked, 0, 0) != 0)
+    if (dup2(report, STDERR_FILENO) < 0 || sem_init(&has_settled, 0, 0) != 0 || sem_init(&is_locked, 0, 0) != 0)
         _exit(EXIT_USAGE);
     kit_violation_catch_signals();
     kit_run(&config, &scenario, &allocator, &result);
