@@ -39,7 +39,7 @@ static struct {
     struct hs_cache *live;
     struct hs_cache *idle;
     struct hs_cache *in_hand; /* idle ones that some thread empties at this moment */
-    pthread_key_t end_key;
+    hs_thread_key end_key;
     bool has_end_key;
 } caches;
 
@@ -202,7 +202,7 @@ static struct hs_cache *enter(void)
 
     hs_mutex_lock(hs_heap_lock());
     if (!caches.has_end_key)
-        caches.has_end_key = pthread_key_create(&caches.end_key, end_of_thread) == 0;
+        caches.has_end_key = hs_thread_key_create(&caches.end_key, end_of_thread);
     arena = hs_heap_enter_arena_locked();
     if (caches.has_end_key && prepare_arena(arena))
         cache = take_cache(arena);
@@ -235,7 +235,7 @@ bool hs_cache_is_there(void)
         hs_thread()->has_no_cache = false;
         return false;
     }
-    if (pthread_setspecific(caches.end_key, cache) != 0) {
+    if (!hs_thread_key_set(caches.end_key, cache)) {
         leave(cache);
         return false;
     }
@@ -248,7 +248,7 @@ void hs_cache_leave(void)
 {
     if (hs_cache_self == &hs_cache_none)
         return;
-    (void)pthread_setspecific(caches.end_key, NULL);
+    (void)hs_thread_key_set(caches.end_key, NULL);
     leave(hs_cache_self);
 }
 

@@ -166,7 +166,7 @@ static void in_child(void)
 
 void hs_fork_register(void)
 {
-    (void)pthread_atfork(prepare, in_parent, in_child);
+    hs_fork_handlers(prepare, in_parent, in_child);
 }
 
 /* ---- looking at the locks ---------------------------------------------------------------------------------------- */

@@ -49,18 +49,6 @@
 
 #include "compiler.h"
 
-#define hs_load_relaxed(pointer) atomic_load_explicit((pointer), memory_order_relaxed)
-#define hs_load_acquire(pointer) atomic_load_explicit((pointer), memory_order_acquire)
-#define hs_store_relaxed(pointer, value) atomic_store_explicit((pointer), (value), memory_order_relaxed)
-#define hs_store_release(pointer, value) atomic_store_explicit((pointer), (value), memory_order_release)
-#define hs_add_relaxed(pointer, value) atomic_fetch_add_explicit((pointer), (value), memory_order_relaxed)
-#define hs_or_relaxed(pointer, value) atomic_fetch_or_explicit((pointer), (value), memory_order_relaxed)
-#define hs_exchange_acquire(pointer, value) atomic_exchange_explicit((pointer), (value), memory_order_acquire)
-/* True where `*expected` was there and `value` took its place; otherwise `*expected` is what was found. */
-#define hs_compare_exchange_release(pointer, expected, value)                                                          \
-    atomic_compare_exchange_weak_explicit((pointer), (expected), (value), memory_order_release, memory_order_relaxed)
-#define hs_and_relaxed(pointer, value) atomic_fetch_and_explicit((pointer), (value), memory_order_relaxed)
-
 enum hs_rank {
     HS_RANK_HEAP_INIT = 1,
     HS_RANK_HEAP,
@@ -89,8 +77,7 @@ struct HS_CAPABILITY("mutex") hs_mutex {
 #define HS_MUTEX_INITIALIZER(its_rank) { .native = PTHREAD_MUTEX_INITIALIZER, .rank = (its_rank) }
 /* clang-format on */
 
-/* What the allocator knows of the calling thread. Initial-exec, since the first access may come before the dynamic
- * linker can allocate thread-local memory. */
+/* What the allocator knows of the calling thread. */
 struct hs_thread {
     struct hs_arena *arena;   /* where this thread's blocks come from; NULL before its first call */
     bool owns_every_lock;     /* between fork's prepare and its parent or child handler */
@@ -101,12 +88,14 @@ struct hs_thread {
     const void *damage;       /* overwritten free memory that was met under a lock and is to be reported */
 };
 
-extern _Thread_local struct hs_thread hs_thread_self __attribute__((tls_model("initial-exec")));
+/* Makes a mutex ready for use, unlocked, with its counters at zero. */
+void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank);
 
-static inline struct hs_thread *hs_thread(void)
-{
-    return &hs_thread_self;
-}
+#if defined(HS_EXPLORE)
+#include "sync_explored.h"
+#else
+#include "sync_native.h"
+#endif
 
 #if defined(HS_CHECK_RANKS)
 void hs_rank_push(const struct hs_mutex *mutex);
@@ -127,41 +116,6 @@ static inline bool hs_rank_holds(const struct hs_mutex *mutex)
     return true;
 }
 #endif
-
-/* Makes a mutex ready for use, unlocked, with its counters at zero. */
-void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank);
-
-/* Takes a mutex that was found taken; the rare half of hs_mutex_lock. */
-void hs_mutex_wait(struct hs_mutex *mutex);
-
-static inline void hs_mutex_note_holder(struct hs_mutex *mutex)
-{
-    hs_store_relaxed(&mutex->acquired, hs_load_relaxed(&mutex->acquired) + 1);
-    hs_store_relaxed(&mutex->holder, hs_thread());
-}
-
-/* Three without ranks. Two for fork, which holds the locks of all arenas together, and one for who looks at the heap
- * from where it may hold anything, and never waits. */
-static inline void hs_mutex_lock_unranked(struct hs_mutex *mutex) HS_NO_ANALYSIS
-{
-    if (HS_UNLIKELY(pthread_mutex_trylock(&mutex->native) != 0))
-        hs_mutex_wait(mutex);
-    hs_mutex_note_holder(mutex);
-}
-
-static inline bool hs_mutex_try_lock_unranked(struct hs_mutex *mutex) HS_NO_ANALYSIS
-{
-    if (pthread_mutex_trylock(&mutex->native) != 0)
-        return false;
-    hs_mutex_note_holder(mutex);
-    return true;
-}
-
-static inline void hs_mutex_unlock_unranked(struct hs_mutex *mutex) HS_NO_ANALYSIS
-{
-    hs_store_relaxed(&mutex->holder, NULL);
-    (void)pthread_mutex_unlock(&mutex->native);
-}
 
 static inline void hs_mutex_lock(struct hs_mutex *mutex) HS_ACQUIRES(mutex) HS_NO_ANALYSIS
 {
@@ -196,45 +150,5 @@ static inline void hs_mutex_assert_held(const struct hs_mutex *mutex) HS_ASSERTS
     if (!hs_rank_holds(mutex))
         __builtin_trap();
 }
-
-#if defined(HS_THREAD_SANITIZER)
-#include <sanitizer/tsan_interface.h>
-
-/* Stands for the address space of the process; has no value. */
-extern char hs_addresses;
-
-/* ThreadSanitizer has no model of fences. The one fence of the allocator orders a store before a load and hands no
- * data over, so a locked instruction on a variable of no meaning stands in for it. */
-static inline void hs_fence_seq_cst(void)
-{
-    _Atomic int nothing = 0;
-    (void)atomic_exchange_explicit(&nothing, 1, memory_order_seq_cst);
-}
-
-/* Nor does it know of mremap: a mapping may come to lie where another thread's lay, and the kernel's own lock, which
- * orders the two, is not seen. Called before addresses are given back, and after mremap may have found such. */
-static inline void hs_addresses_leave(void)
-{
-    __tsan_release(&hs_addresses);
-}
-
-static inline void hs_addresses_arrived(void)
-{
-    __tsan_acquire(&hs_addresses);
-}
-#else
-static inline void hs_fence_seq_cst(void)
-{
-    atomic_thread_fence(memory_order_seq_cst);
-}
-
-static inline void hs_addresses_leave(void)
-{
-}
-
-static inline void hs_addresses_arrived(void)
-{
-}
-#endif
 
 #endif
