@@ -490,7 +490,7 @@ void heapster_arena_destroy(heapster_arena *arena)
  */
 
 /* The dynamic linker may have allocated before libc had an environment; by now it has. */
-__attribute__((constructor)) static void at_start(void)
+HS_AT_LOAD static void at_start(void)
 {
     hs_override_settle();
     hs_heap_start();
@@ -501,7 +501,7 @@ __attribute__((constructor)) static void at_start(void)
         hs_cache_leave();
 }
 
-__attribute__((destructor)) static void at_exit(void)
+HS_AT_UNLOAD static void at_exit(void)
 {
     hs_cache_verify();
     if (hs_load_relaxed(&hs_options.stats_at_exit))

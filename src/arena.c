@@ -10,10 +10,11 @@ void hs_arena_init(struct hs_arena *arena, unsigned number, enum hs_region_kind 
     hs_mutex_init(&arena->lock, HS_RANK_ARENA);
     arena->number = number;
     arena->source = source;
-    arena->strategy = strategy;
-    arena->cursor_list = HS_LISTS - 1;
-    arena->bounds.low = UINTPTR_MAX;
-    arena->bounds.high = 0;
+    /* Relaxed: nobody else knows the arena yet. */
+    hs_store_relaxed(&arena->strategy, strategy);
+    hs_store_relaxed(&arena->cursor_list, HS_LISTS - 1);
+    hs_store_relaxed(&arena->bounds.low, UINTPTR_MAX);
+    hs_store_relaxed(&arena->bounds.high, 0);
     for (unsigned k = 0; k < HS_LISTS; k++) {
         hs_freelist_init(&arena->lists[k], k, number, &arena->bounds);
         arena->lists[k].strategy = strategy;

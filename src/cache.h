@@ -115,8 +115,8 @@ struct hs_cache {
 /* Serves no request and takes no block: the cache of a thread that has none. */
 extern const struct hs_cache hs_cache_none HS_INTERNAL;
 
-/* Initial-exec, like hs_thread_self. */
-extern _Thread_local struct hs_cache *hs_cache_self __attribute__((tls_model("initial-exec")));
+/* The calling thread's. */
+#define hs_cache_self (hs_thread()->cache)
 
 /* ---- the fast paths ---------------------------------------------------------------------------------------------- */
 

@@ -22,7 +22,6 @@ _Static_assert(HS_CLASSES == 2 * 56 + 3, "as many bins as there are classes");
 const struct hs_cache hs_cache_none = {.arena_bits = UINT32_C(0xFEFFFFFF),
                                        .bins = {NO_BINS_56, NO_BINS_56, NO_BIN, NO_BIN, NO_BIN}};
 
-_Thread_local struct hs_cache *hs_cache_self = (struct hs_cache *)&hs_cache_none;
 
 static void set_no_cache(void)
 {
@@ -322,9 +321,10 @@ void hs_cache_for_each_in_outbox(const struct hs_outbox *box, hs_visit_cached *v
 void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, void *context)
 {
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
-        void **top = hs_load_relaxed(&cache->bins[i].top); /* relaxed: nobody else runs */
+        /* Relaxed: nobody else runs. */
+        void **top = hs_load_relaxed(&cache->bins[i].top), **slot = hs_load_relaxed(&cache->records[i].base);
 
-        for (void **slot = cache->records[i].base; slot < top; slot++)
+        for (; slot < top; slot++)
             visit(cache->arena, *slot, i, context);
     }
 }

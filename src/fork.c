@@ -7,7 +7,7 @@
  * parent    releases them.
  * child     releases them, too. The threads that owned blocks in flight or in their caches are gone: where there were
  *           such threads, every arena publishes what nobody owns any more. A mapping that a vanished thread had just
- * made or was about to unmap stays mapped; it holds no pages that the child would touch.
+ *           made or was about to unmap stays mapped; it holds no pages that the child would touch.
  *
  * Handlers of other libraries may run between our prepare and our parent or child handler; the forking thread then
  * owns every lock and passes (sync.h).

@@ -26,9 +26,9 @@
  *
  * Fields of hs_region            written by                        valid for readers
  *   base, bytes, kind, owner     the thread that makes the region  after an acquire of the map entry [REGION-MAP]
- *   bytes, when an arena grows   under the arena's lock            under the arena's lock; elsewhere as a bound
- * (atomic) next, previous               under the lock of the owner       under that lock overlay_next, ..._previous
- * under OVERLAYS                    under that lock
+ *   bytes, when an arena grows   under the arena's lock            under it; elsewhere as a bound (atomic)
+ *   next, previous               under the lock of the owner       under that lock
+ *   overlay_next, ..._previous   under OVERLAYS                    under that lock
  *
  * Locks: REGION_MAP for making leaves, OVERLAYS for their list; both inner to every arena and large lock.
  * Failing: entering a region fails where no leaf can be mapped; nothing has changed then.

@@ -1,6 +1,8 @@
 #include "sync.h"
 
-_Thread_local struct hs_thread hs_thread_self;
+extern const struct hs_cache hs_cache_none HS_INTERNAL;
+
+_Thread_local struct hs_thread hs_thread_self = {.cache = (struct hs_cache *)&hs_cache_none};
 
 #if defined(HS_THREAD_SANITIZER)
 char hs_addresses;

@@ -79,6 +79,7 @@ struct HS_CAPABILITY("mutex") hs_mutex {
 
 /* What the allocator knows of the calling thread. */
 struct hs_thread {
+    struct hs_cache *cache;   /* hs_cache_none where it has none (cache.h); never NULL */
     struct hs_arena *arena;   /* where this thread's blocks come from; NULL before its first call */
     bool owns_every_lock;     /* between fork's prepare and its parent or child handler */
     bool initializing;        /* inside the first call of the process */

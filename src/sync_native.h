@@ -90,6 +90,10 @@ static inline void hs_fork_handlers(void (*prepare)(void), void (*in_parent)(voi
     (void)pthread_atfork(prepare, in_parent, in_child);
 }
 
+/* Functions that run when a process has loaded the library, and at its end. */
+#define HS_AT_LOAD __attribute__((constructor))
+#define HS_AT_UNLOAD __attribute__((destructor))
+
 /* ---- mutexes ----------------------------------------------------------------------------------------------------- */
 
 /* Takes a mutex that was found taken; the rare half of hs_mutex_lock. */

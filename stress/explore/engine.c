@@ -1,0 +1,425 @@
+#include "engine.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "build.h"
+#include "explored.h"
+#include "fiber.h"
+#include "memory.h"
+#include "search.h"
+#include "world.h"
+
+/* The library's constructors run before main. */
+struct execution execution = {.is_quiet = true};
+
+enum { EVENTS_MOST = 1 << 16 };
+
+static struct fiber *driver, *fibers[THREADS_MOST];
+static struct thread threads_at_checkpoint[THREADS_MOST];
+static thread_body *running_body;
+static uint8_t *users; /* of each byte of the world: which threads used it as an address of the seam */
+static bool found_shared;
+static unsigned on_fiber; /* whose stack this is: the current thread's, but for who impersonates another */
+static struct event *events;
+static size_t event_count;
+
+/* ---- fibers ------------------------------------------------------------------------------------------------------ */
+
+/* On a stack of its own, since the fiber's may be what has run out. The fiber is never gone on with. */
+static void catch_signal(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    engine_fail("signal: %s at %p", strsignal(number), info->si_addr);
+}
+
+static void catch_signals(void)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+    static char stack[64 * 1024];
+    const stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+
+    action.sa_sigaction = catch_signal;
+    (void)sigaltstack(&alternative, NULL);
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        (void)sigaction(numbers[i], &action, NULL);
+}
+
+static void *map_or_die(size_t bytes)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (base == MAP_FAILED) {
+        (void)fputs("heapster-explore: no memory\n", stderr);
+        exit(2);
+    }
+    return base;
+}
+
+void engine_init(void)
+{
+    world_init();
+    memory_init();
+    users = map_or_die(world_cells * 8);
+    events = map_or_die(EVENTS_MOST * sizeof *events);
+    driver = fiber_adopt();
+    for (unsigned i = 0; i < THREADS_MOST; i++)
+        fibers[i] = fiber_create();
+    if (!EXPLORE_HAS_SANITIZER)
+        catch_signals();
+}
+
+static void go_on_with(unsigned thread)
+{
+    struct fiber *from = fibers[execution.current];
+
+    if (thread == execution.current)
+        return;
+    execution.current = thread;
+    on_fiber = thread;
+    fiber_switch(from, fibers[thread]);
+}
+
+static void leave_for_good(void)
+{
+    fiber_switch(fibers[on_fiber], driver);
+    abort();
+}
+
+/* ---- beginnings and ends ----------------------------------------------------------------------------------------- */
+
+void engine_begin(unsigned thread_count)
+{
+    struct thread *threads = execution.threads;
+
+    (void)madvise(users, world_cells * 8, MADV_DONTNEED);
+    world_reset();
+    explore_zero(&execution, sizeof execution);
+    execution.thread_count = thread_count;
+    execution.is_quiet = true;
+    for (unsigned i = 0; i < thread_count; i++) {
+        threads[i].state = THREAD_RUNNABLE;
+        threads[i].self.cache = hs_explored_no_cache();
+        threads[i].knows.before.at[i] = threads[i].knows.seen.at[i] = 1;
+    }
+    found_shared = false;
+}
+
+void engine_impersonate(unsigned thread)
+{
+    execution.current = thread;
+}
+
+static void join_all(void)
+{
+    for (unsigned i = 0; i < execution.thread_count; i++)
+        fiber_join(fibers[i]);
+}
+
+static void start_quietly(void *context)
+{
+    (void)context;
+    running_body(0);
+    leave_for_good();
+}
+
+void engine_run_quietly(thread_body *body)
+{
+    unsigned first = 0;
+
+    while (execution.threads[first].state == THREAD_VANISHED)
+        first++;
+    execution.current = first;
+    execution.is_quiet = true;
+    running_body = body;
+    on_fiber = first;
+    join_all();
+    fiber_restart(fibers[first], start_quietly, NULL);
+    fiber_switch(driver, fibers[first]);
+}
+
+void engine_checkpoint(void)
+{
+    execution.current = 0;
+    explore_copy(threads_at_checkpoint, execution.threads, sizeof threads_at_checkpoint);
+    world_checkpoint();
+}
+
+static void rewind_execution(void)
+{
+    unsigned thread_count = execution.thread_count;
+    bool is_recording = execution.is_recording;
+
+    world_rewind();
+    memory_forget();
+    explore_zero(&execution, sizeof execution);
+    explore_copy(execution.threads, threads_at_checkpoint, sizeof threads_at_checkpoint);
+    execution.thread_count = thread_count;
+    execution.is_recording = is_recording;
+    event_count = 0;
+}
+
+static void start_thread(void *context)
+{
+    unsigned thread = (unsigned)(uintptr_t)context;
+
+    running_body(thread);
+    engine_note(EVENT_END, "");
+    engine_self()->state = THREAD_ENDED;
+    engine_wait();
+    abort();
+}
+
+/* Who may go on, the current thread first where it is one of them. */
+static unsigned find_candidates(uint8_t *candidates)
+{
+    unsigned count = 0;
+
+    if (engine_self()->state == THREAD_RUNNABLE && !engine_self()->has_yielded)
+        candidates[count++] = (uint8_t)execution.current;
+    for (unsigned i = 0; i < execution.thread_count; i++)
+        if (i != execution.current && execution.threads[i].state == THREAD_RUNNABLE &&
+            !execution.threads[i].has_yielded)
+            candidates[count++] = (uint8_t)i;
+    return count;
+}
+
+void engine_run(thread_body *body)
+{
+    uint8_t candidates[THREADS_MOST];
+    unsigned count, chosen;
+
+    rewind_execution();
+    join_all();
+    running_body = body;
+    for (unsigned i = 0; i < execution.thread_count; i++)
+        fiber_restart(fibers[i], start_thread, (void *)(uintptr_t)i);
+    count = find_candidates(candidates);
+    chosen = candidates[search_choose_thread(CHOICE_WAIT, candidates, count)];
+    execution.current = chosen;
+    on_fiber = chosen;
+    fiber_switch(driver, fibers[chosen]);
+    execution.is_quiet = true;
+}
+
+void engine_fail(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(execution.failure, sizeof execution.failure, format, arguments);
+    va_end(arguments);
+    execution.outcome = OUTCOME_FAILED;
+    leave_for_good();
+    abort();
+}
+
+void engine_prune(void)
+{
+    execution.outcome = OUTCOME_PRUNED;
+    leave_for_good();
+    abort();
+}
+
+void engine_vanish_others(void)
+{
+    for (unsigned i = 0; i < execution.thread_count; i++) {
+        struct thread *thread = &execution.threads[i];
+
+        /* The child's memory is what all of them had written when it was copied. */
+        knowledge_join(&engine_self()->knows, &thread->knows);
+        fiber_join(fibers[i]);
+        if (i != execution.current && thread->state != THREAD_ENDED)
+            thread->state = THREAD_VANISHED;
+    }
+}
+
+/* ---- points ------------------------------------------------------------------------------------------------------ */
+
+static size_t index_of(const volatile void *address)
+{
+    return world_cell(address) * 8 + ((uintptr_t)address & 7);
+}
+
+bool engine_is_shared(const volatile void *address)
+{
+    uint8_t mask = users[index_of(address)];
+
+    return (mask & (mask - 1)) != 0;
+}
+
+bool engine_found_shared(void)
+{
+    bool found = found_shared;
+
+    found_shared = false;
+    return found;
+}
+
+/* True where somebody else uses the address, too. */
+static bool note_use(const volatile void *address)
+{
+    uint8_t *mask = &users[index_of(address)];
+    uint8_t mine = (uint8_t)(1U << execution.current);
+
+    if (!(*mask & mine)) {
+        if (*mask != 0 && (*mask & (*mask - 1)) == 0)
+            found_shared = true;
+        *mask |= mine;
+    }
+    return (*mask & (*mask - 1)) != 0;
+}
+
+static void count_step(void)
+{
+    struct thread *self = engine_self();
+
+    self->steps++;
+    for (unsigned i = 0; i < execution.thread_count; i++)
+        if (i != execution.current)
+            execution.threads[i].has_yielded = false;
+    if (++execution.steps > STEPS_MOST)
+        engine_fail("no progress: %u operations, and no end", execution.steps);
+}
+
+void engine_point(const volatile void *address)
+{
+    uint8_t candidates[THREADS_MOST];
+    unsigned count, index;
+
+    count_step();
+    if (address != NULL && !note_use(address) && !search_asks_everywhere())
+        return;
+    count = find_candidates(candidates);
+    if (count < 2)
+        return;
+    execution.points++;
+    index = search_choose_thread(CHOICE_THREAD, candidates, count);
+    if (index == 0)
+        return;
+    execution.preemptions++;
+    go_on_with(candidates[index]);
+}
+
+static const struct hs_mutex *find_cycle(void)
+{
+    for (unsigned i = 0; i < execution.thread_count; i++)
+        if (execution.threads[i].state == THREAD_WAITING)
+            return execution.threads[i].waits_for;
+    return NULL;
+}
+
+/* Nobody can go on: all have ended, or they wait for each other. */
+static void end_or_deadlock(void)
+{
+    char text[512] = "";
+    size_t length = 0;
+
+    if (find_cycle() == NULL)
+        leave_for_good();
+    for (unsigned i = 0; i < execution.thread_count && length < sizeof text; i++) {
+        const struct thread *thread = &execution.threads[i];
+        char name[48];
+        int holder;
+
+        if (thread->state != THREAD_WAITING)
+            continue;
+        holder = backend_holder_of(thread->waits_for);
+        backend_name_lock(thread->waits_for, name, sizeof name);
+        length +=
+            (size_t)snprintf(text + length, sizeof text - length, "%sthread %u waits for %s, held by %s%d",
+                             length == 0 ? "" : "; ", i + 1, name, holder < 0 ? "nobody " : "thread ", holder + 1);
+    }
+    engine_fail("deadlock: %s", text);
+}
+
+void engine_wait(void)
+{
+    uint8_t candidates[THREADS_MOST];
+    unsigned count = find_candidates(candidates);
+
+    if (count == 0 && engine_self()->has_yielded) {
+        engine_self()->has_yielded = false;
+        return;
+    }
+    if (count == 0) {
+        /* Those who have yielded would rather go last. */
+        for (unsigned i = 0; i < execution.thread_count; i++)
+            execution.threads[i].has_yielded = false;
+        count = find_candidates(candidates);
+    }
+    if (count == 0)
+        end_or_deadlock();
+    go_on_with(candidates[search_choose_thread(CHOICE_WAIT, candidates, count)]);
+}
+
+void engine_run_destructors(void)
+{
+    for (unsigned key = 0; key < THREAD_KEYS; key++) {
+        const void *value = engine_self()->key_value[key];
+
+        engine_self()->key_value[key] = NULL;
+        if (value != NULL)
+            backend_run_destructor(key, value);
+    }
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+static struct event *record(enum event_kind kind)
+{
+    struct event *event;
+
+    if (!execution.is_recording || event_count == EVENTS_MOST)
+        return NULL;
+    event = &events[event_count++];
+    explore_zero(event, sizeof *event);
+    event->kind = kind;
+    event->thread = execution.current;
+    return event;
+}
+
+uint64_t engine_event(enum event_kind kind, const volatile void *address, uint64_t value, unsigned stale,
+                      uint64_t cause, const void *place)
+{
+    struct thread *self = engine_self();
+    uint64_t name = address != NULL ? world_name(address) : 0;
+    struct event *event = record(kind);
+
+    self->history = engine_mix(engine_mix(engine_mix(self->history, (uint64_t)kind + 1), name), cause);
+    if (event != NULL) {
+        event->name = name;
+        event->value = value;
+        event->stale = stale;
+        event->place = place;
+    }
+    return self->history;
+}
+
+void engine_note(enum event_kind kind, const char *text)
+{
+    struct event *event = record(kind);
+
+    if (event != NULL)
+        (void)snprintf(event->text, sizeof event->text, "%s", text);
+}
+
+const struct event *engine_events(size_t *count)
+{
+    *count = event_count;
+    return events;
+}
+
+uint64_t engine_signature(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < execution.thread_count; i++)
+        sum += engine_mix(execution.threads[i].history, i + 1);
+    return sum;
+}

@@ -1,0 +1,420 @@
+#include "memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "build.h"
+#include "engine.h"
+#include "order.h"
+#include "search.h"
+#include "world.h"
+
+enum { HISTORY = 4, LOCATIONS = 1 << 14, MUTEXES = 1 << 12 };
+
+struct store {
+    uint64_t value;
+    uint64_t event;
+    struct knowledge carried; /* what an acquire load of it learns */
+    uint16_t epoch;           /* of the thread that stored; 0: it happened before all threads */
+    uint8_t thread;
+};
+
+/* An atomic location: its address and width, and its last stores, the newest last. */
+struct location {
+    uintptr_t address; /* 0: none */
+    uint32_t generation;
+    uint8_t bytes;
+    uint8_t count;
+    uint32_t first;              /* the number of stores[0], counted from the first store there was */
+    uint32_t seen[THREADS_MOST]; /* the newest that each thread has read, by its number */
+    uint64_t reads;              /* hash of the loads since the newest store */
+    struct store stores[HISTORY];
+};
+
+enum access { PLAIN_WRITE, PLAIN_READ, ATOMIC_WRITE, ATOMIC_READ, ACCESSES };
+
+/* The last accesses to each of 8 bytes, by the epoch of each thread. */
+struct cell {
+    uint32_t generation;
+    uint8_t threads;   /* that have used it, a bit each */
+    uint8_t locations; /* the bytes where an atomic location begins */
+    uint16_t epochs[ACCESSES][8][THREADS_MOST];
+    const void *places[THREADS_MOST]; /* of the last access */
+};
+
+static enum memory_model model = MODEL_C11;
+static uint32_t generation;
+static struct location *locations;
+static struct cell *cells;
+static struct handover *handovers;
+static const struct hs_mutex **handover_owners;
+
+static void *map_or_die(size_t bytes)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (base == MAP_FAILED) {
+        (void)fputs("heapster-explore: no memory for the memory model\n", stderr);
+        exit(2);
+    }
+    return base;
+}
+
+void memory_init(void)
+{
+    locations = map_or_die(LOCATIONS * sizeof *locations);
+    cells = map_or_die(world_cells * sizeof *cells);
+    handovers = map_or_die(MUTEXES * sizeof *handovers);
+    handover_owners = map_or_die(MUTEXES * sizeof *handover_owners);
+}
+
+void memory_set_model(enum memory_model next)
+{
+    model = next;
+}
+
+void memory_forget(void)
+{
+    generation++;
+}
+
+/* ---- races ------------------------------------------------------------------------------------------------------- */
+
+static struct cell *cell_at(const volatile void *address)
+{
+    struct cell *cell = &cells[world_cell(address)];
+
+    if (cell->generation != generation) {
+        explore_zero(cell, sizeof *cell);
+        cell->generation = generation;
+    }
+    return cell;
+}
+
+void memory_make_new(const volatile void *address, size_t bytes)
+{
+    uintptr_t first = (uintptr_t)address & ~(uintptr_t)7, end = (uintptr_t)address + bytes;
+
+    for (uintptr_t at = first; at < end; at += 8)
+        cells[world_cell((const void *)at)].generation = 0;
+}
+
+static const char *access_name(enum access access)
+{
+    static const char *const names[ACCESSES] = {"plain write", "plain read", "atomic write", "atomic read"};
+
+    return names[access];
+}
+
+/* Whether two accesses of different threads to one byte are a race where neither is ordered before the other. */
+static bool conflicts(enum access one, enum access other)
+{
+    if (one >= ATOMIC_WRITE && other >= ATOMIC_WRITE)
+        return false;
+    return one == PLAIN_WRITE || other == PLAIN_WRITE || one == ATOMIC_WRITE || other == ATOMIC_WRITE;
+}
+
+static void expect_no_race(const struct cell *cell, unsigned byte, enum access access, const volatile void *address,
+                           const void *place)
+{
+    const struct clock *before = &engine_self()->knows.before;
+
+    for (unsigned other = 0; other < ACCESSES; other++) {
+        if (!conflicts(access, (enum access)other))
+            continue;
+        for (unsigned thread = 0; thread < THREADS_MOST; thread++) {
+            if (thread == execution.current || cell->epochs[other][byte][thread] <= before->at[thread])
+                continue;
+            engine_fail("race: %s by thread %u at %p beside %s by thread %u at %p, both of byte %#llx",
+                        access_name(access), execution.current + 1, place, access_name((enum access)other), thread + 1,
+                        cell->places[thread], (unsigned long long)world_name((const volatile char *)address));
+        }
+    }
+}
+
+static void note_in_cell(const volatile char *address, unsigned first, unsigned count, enum access access,
+                         const void *place)
+{
+    struct cell *cell = cell_at(address);
+    unsigned me = execution.current;
+    uint16_t epoch = engine_self()->knows.before.at[me];
+    bool is_alone = (cell->threads & ~(1U << me)) == 0;
+
+    cell->threads |= (uint8_t)(1U << me);
+    cell->places[me] = place;
+    for (unsigned byte = first; byte < first + count; byte++) {
+        if (!is_alone)
+            expect_no_race(cell, byte, access, address + (byte - first), place);
+        cell->epochs[access][byte][me] = epoch;
+    }
+}
+
+static void note_access(const volatile void *address, size_t bytes, enum access access, const void *place)
+{
+    const volatile char *at = address, *end = at + bytes;
+
+    while (at < end) {
+        unsigned first = (unsigned)((uintptr_t)at & 7);
+        unsigned count = 8 - first < (size_t)(end - at) ? 8 - first : (unsigned)(end - at);
+
+        note_in_cell(at, first, count, access, place);
+        at += count;
+    }
+}
+
+/* ---- locations --------------------------------------------------------------------------------------------------- */
+
+uint64_t memory_read_quietly(const volatile void *address, size_t bytes)
+{
+    uint64_t value = 0;
+
+    switch (bytes) {
+    case 1:
+        value = *(const volatile uint8_t *)address;
+        break;
+    case 2:
+        value = *(const volatile uint16_t *)address;
+        break;
+    case 4:
+        value = *(const volatile uint32_t *)address;
+        break;
+    default:
+        value = *(const volatile uint64_t *)address;
+        break;
+    }
+    return value;
+}
+
+void memory_write_quietly(volatile void *address, size_t bytes, uint64_t value)
+{
+    world_note_write(address, bytes);
+    switch (bytes) {
+    case 1:
+        *(volatile uint8_t *)address = (uint8_t)value;
+        break;
+    case 2:
+        *(volatile uint16_t *)address = (uint16_t)value;
+        break;
+    case 4:
+        *(volatile uint32_t *)address = (uint32_t)value;
+        break;
+    default:
+        *(volatile uint64_t *)address = value;
+        break;
+    }
+}
+
+/* The slot of an address: that of this execution, or one that is free in it. */
+static struct location *slot_of(uintptr_t address)
+{
+    size_t index = (size_t)((address >> 1) * UINT64_C(0x9E3779B97F4A7C15) >> 50) % LOCATIONS;
+
+    while (locations[index].generation == generation && locations[index].address != address)
+        index = (index + 1) % LOCATIONS;
+    return &locations[index];
+}
+
+/* Begins the location anew with what memory holds, known to all. */
+static void begin_location(struct location *location, const volatile void *address, size_t bytes)
+{
+    explore_zero(location, sizeof *location);
+    location->address = (uintptr_t)address;
+    location->generation = generation;
+    location->bytes = (uint8_t)bytes;
+    location->count = 1;
+    location->stores[0].value = memory_read_quietly(address, bytes);
+    cell_at(address)->locations |= (uint8_t)(1U << ((uintptr_t)address & 7));
+}
+
+static struct location *location_at(const volatile void *address, size_t bytes)
+{
+    struct location *location = slot_of((uintptr_t)address);
+
+    if (location->generation != generation || location->bytes != bytes ||
+        !(cell_at(address)->locations >> ((uintptr_t)address & 7) & 1))
+        begin_location(location, address, bytes);
+    return location;
+}
+
+/* Forgets the locations that share a byte with a write, but for the one that begins at `but`. */
+static void end_locations(volatile void *address, size_t bytes, const volatile void *but)
+{
+    uintptr_t first = (uintptr_t)address, end = first + bytes;
+
+    for (uintptr_t base = first & ~(uintptr_t)7; base < end; base += 8) {
+        struct cell *cell = cell_at((const volatile void *)base);
+
+        for (unsigned byte = 0; cell->locations != 0 && byte < 8; byte++) {
+            uintptr_t at = base + byte;
+
+            if (!(cell->locations >> byte & 1) || at == (uintptr_t)but || at >= end)
+                continue;
+            if (at + slot_of(at)->bytes > first)
+                cell->locations &= (uint8_t) ~(1U << byte);
+        }
+    }
+}
+
+/* ---- atomics ----------------------------------------------------------------------------------------------------- */
+
+static struct store *newest_of(struct location *location)
+{
+    return &location->stores[location->count - 1];
+}
+
+static bool knows_store(const struct store *store)
+{
+    return store->epoch == 0 || store->thread == execution.current ||
+           engine_self()->knows.seen.at[store->thread] >= store->epoch;
+}
+
+/* How many of the newest stores the current thread may read. */
+static unsigned count_readable(const struct location *location)
+{
+    unsigned readable = 1;
+
+    while (readable < location->count) {
+        unsigned index = location->count - 1U - readable;
+
+        /* Not beyond one that it knows, nor one that it read. */
+        if (knows_store(&location->stores[index + 1]) ||
+            location->first + index + 1 <= location->seen[execution.current])
+            break;
+        readable++;
+    }
+    return readable;
+}
+
+static void learn(const struct store *store)
+{
+    knowledge_join(&engine_self()->knows, &store->carried);
+}
+
+uint64_t memory_load(const volatile void *address, size_t bytes, bool acquires, const void *place)
+{
+    struct location *location = location_at(address, bytes);
+    struct store *store;
+    unsigned readable = 1, stale = 0, index;
+    uint64_t event;
+
+    note_access(address, bytes, ATOMIC_READ, place);
+    if (model == MODEL_C11)
+        readable = count_readable(location);
+    if (readable > 1)
+        stale = search_choose(CHOICE_STORE, readable);
+    index = location->count - 1U - stale;
+    store = &location->stores[index];
+    location->seen[execution.current] = location->first + index;
+    event = engine_event(EVENT_LOAD, address, store->value, stale, store->event, place);
+    location->reads += event;
+    if (acquires) {
+        order_acquire(address);
+        learn(store);
+    }
+    return store->value;
+}
+
+static void append(struct location *location, uint64_t value, const struct store *continued, bool releases,
+                   const void *place, enum event_kind kind)
+{
+    struct thread *self = engine_self();
+    const volatile void *address = (const volatile void *)location->address;
+    uint64_t cause = engine_mix(newest_of(location)->event, location->reads);
+    struct store store = {.value = value, .thread = (uint8_t)execution.current};
+
+    if (continued != NULL)
+        store.carried = continued->carried;
+    if (releases) {
+        order_release(address);
+        knowledge_join(&store.carried, &self->knows);
+    }
+    store.epoch = self->knows.before.at[execution.current];
+    store.event = engine_event(kind, address, value, 0, cause, place);
+    if (releases) {
+        self->knows.before.at[execution.current]++;
+        self->knows.seen.at[execution.current]++;
+    }
+    if (location->count == HISTORY) {
+        explore_copy(location->stores, location->stores + 1, (HISTORY - 1) * sizeof *location->stores);
+        location->count--;
+        location->first++;
+    }
+    location->stores[location->count++] = store;
+    location->seen[execution.current] = location->first + location->count - 1U;
+    location->reads = 0;
+}
+
+void memory_store(volatile void *address, size_t bytes, uint64_t value, bool releases, const void *place)
+{
+    struct location *location = location_at(address, bytes);
+
+    note_access(address, bytes, ATOMIC_WRITE, place);
+    end_locations(address, bytes, address);
+    append(location, value, NULL, releases, place, EVENT_STORE);
+    memory_write_quietly(address, bytes, value);
+}
+
+uint64_t memory_update(volatile void *address, size_t bytes, memory_next *next, const void *context, bool acquires,
+                       bool releases, const void *place)
+{
+    struct location *location = location_at(address, bytes);
+    struct store found = *newest_of(location);
+    uint64_t value;
+
+    note_access(address, bytes, ATOMIC_READ, place);
+    if (!next(found.value, &value, context)) {
+        location->seen[execution.current] = location->first + location->count - 1U;
+        location->reads += engine_event(EVENT_EXCHANGE_FAILED, address, found.value, 0, found.event, place);
+        return found.value;
+    }
+    note_access(address, bytes, ATOMIC_WRITE, place);
+    end_locations(address, bytes, address);
+    if (acquires) {
+        order_acquire(address);
+        learn(&found);
+    }
+    append(location, value, &found, releases, place, EVENT_UPDATE);
+    memory_write_quietly(address, bytes, value);
+    return found.value;
+}
+
+void memory_fence(const void *place)
+{
+    struct thread *self = engine_self();
+
+    clock_join(&self->knows.seen, &execution.fences_seen);
+    clock_join(&execution.fences_seen, &self->knows.seen);
+    execution.last_fence = engine_event(EVENT_FENCE, NULL, 0, 0, execution.last_fence, place);
+    self->knows.before.at[execution.current]++;
+    self->knows.seen.at[execution.current]++;
+}
+
+/* ---- plain accesses ---------------------------------------------------------------------------------------------- */
+
+void memory_read_plain(const volatile void *address, size_t bytes, const void *place)
+{
+    note_access(address, bytes, PLAIN_READ, place);
+}
+
+void memory_write_plain(volatile void *address, size_t bytes, const void *place)
+{
+    note_access(address, bytes, PLAIN_WRITE, place);
+    end_locations(address, bytes, NULL);
+    world_note_write(address, bytes);
+}
+
+/* ---- mutexes ----------------------------------------------------------------------------------------------------- */
+
+struct handover *memory_handover(const struct hs_mutex *mutex)
+{
+    size_t index = (size_t)(((uintptr_t)mutex >> 3) * UINT64_C(0x9E3779B97F4A7C15) >> 50) % MUTEXES;
+
+    while (handover_owners[index] != mutex && handover_owners[index] != NULL)
+        index = (index + 1) % MUTEXES;
+    handover_owners[index] = mutex;
+    if (handovers[index].generation != generation)
+        handovers[index] = (struct handover){.generation = generation, .holder = -1};
+    return &handovers[index];
+}

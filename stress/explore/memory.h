@@ -1,0 +1,78 @@
+/*
+ * memory: what a load may return, and which plain accesses race.
+ *
+ * The model, an operational reading of C11's. Stores to one atomic location are ordered as they were executed. A load
+ * may return any of them that its thread has not overwritten in its knowledge: not one that is older than a store that
+ * happened before, nor than one it has already seen there. Read-modify-writes see the newest. An acquire load that
+ * returns a release store (or what read-modify-writes made of it) learns all that its writer knew; a seq_cst fence
+ * makes a thread see every store that came before another thread's earlier fence.
+ *
+ * What is left out, so that a bug may hide there: stores that take effect later than they were executed (load
+ * buffering), stores older than the last HISTORY of a location, and a compare-and-swap that fails for no reason or by a
+ * value that is not the newest.
+ *
+ * Plain accesses see memory as it is. Two of them, or one and an atomic, to the same byte, one of them a write, with
+ * neither ordered before the other, are a race, and the execution fails. A plain write ends what is known of atomic
+ * locations in its bytes.
+ *
+ * With total store order instead (memory_set_model): loads return the newest store but those that still wait in
+ * another thread's buffer; fences, locks and read-modify-writes empty it.
+ */
+#ifndef EXPLORE_MEMORY_H
+#define EXPLORE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clock.h"
+#include "sync.h"
+
+enum memory_model {
+    MODEL_SC, /* every load returns the newest store */
+    MODEL_TSO,
+    MODEL_C11
+};
+
+void memory_init(void);
+void memory_set_model(enum memory_model model);
+
+/* Before each execution. */
+void memory_forget(void);
+
+/* Atomic accesses of the current thread. */
+uint64_t memory_load(const volatile void *address, size_t bytes, bool acquires, const void *place);
+void memory_store(volatile void *address, size_t bytes, uint64_t value, bool releases, const void *place);
+/* A read-modify-write: returns what was there, and stores what `next` makes of it. Where `next` returns false nothing
+ * is stored. */
+typedef bool memory_next(uint64_t found, uint64_t *value, const void *context);
+uint64_t memory_update(volatile void *address, size_t bytes, memory_next *next, const void *context, bool acquires,
+                       bool releases, const void *place);
+void memory_fence(const void *place);
+
+/* Plain ones. */
+void memory_read_plain(const volatile void *address, size_t bytes, const void *place);
+void memory_write_plain(volatile void *address, size_t bytes, const void *place);
+
+/* In quiet mode. */
+uint64_t memory_read_quietly(const volatile void *address, size_t bytes);
+void memory_write_quietly(volatile void *address, size_t bytes, uint64_t value);
+
+/* What lies there is new: nobody has used it. */
+void memory_make_new(const volatile void *address, size_t bytes);
+
+/* Hand-over by a mutex: what its last holder knew, and the hash of that event. */
+struct handover {
+    uint32_t generation; /* of the execution it belongs to */
+    int holder;          /* -1: nobody */
+    uint64_t event;
+    struct knowledge knowledge;
+};
+
+/* By the address of the mutex. */
+struct handover *memory_handover(const struct hs_mutex *mutex);
+
+/* The stores of the current thread that wait reach memory (total store order). */
+void memory_drain(void);
+
+#endif

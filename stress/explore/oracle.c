@@ -1,0 +1,354 @@
+#include "oracle.h"
+#include "build.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cache.h"
+#include "engine.h"
+#include "explored.h"
+#include "heapster.h"
+#include "memory.h"
+#include "options.h"
+#include "plain.h"
+#include "search.h"
+#include "world.h"
+
+struct slot {
+    bool is_live;
+    bool is_in_call; /* a thread is in a call about it, or has vanished in one */
+    unsigned char *payload;
+    size_t bytes;
+};
+
+static const struct program *program;
+static struct slot slots[SLOTS], slots_at_checkpoint[SLOTS];
+
+/* ---- content ----------------------------------------------------------------------------------------------------- */
+
+/* Of long blocks, the ends. */
+enum { CHECKED_BYTES = 64 };
+
+static unsigned char byte_of(const struct slot *slot, size_t index)
+{
+    return (unsigned char)(0x40 + (size_t)(slot - slots) * 7 + index * 3);
+}
+
+static size_t head_bytes(size_t bytes)
+{
+    return bytes <= 2 * (size_t)CHECKED_BYTES ? bytes : CHECKED_BYTES;
+}
+
+static size_t tail_from(size_t bytes)
+{
+    return bytes <= 2 * (size_t)CHECKED_BYTES ? bytes : bytes - CHECKED_BYTES;
+}
+
+static void fill_part(struct slot *slot, size_t from, size_t to)
+{
+    if (from == to)
+        return;
+    plain_note_write(slot->payload + from, to - from);
+    for (size_t i = from; i < to; i++)
+        slot->payload[i] = byte_of(slot, i);
+}
+
+static void fill(struct slot *slot)
+{
+    fill_part(slot, 0, head_bytes(slot->bytes));
+    fill_part(slot, tail_from(slot->bytes), slot->bytes);
+}
+
+static void expect_part(const struct slot *slot, size_t from, size_t to, const char *when)
+{
+    if (from == to)
+        return;
+    plain_note_read(slot->payload + from, to - from);
+    for (size_t i = from; i < to; i++)
+        if (slot->payload[i] != byte_of(slot, i))
+            engine_fail("content: byte %zu of slot %u is %#x at %s, and was %#x", i, (unsigned)(slot - slots),
+                        slot->payload[i], when, byte_of(slot, i));
+}
+
+static void expect_content(const struct slot *slot, const char *when)
+{
+    expect_part(slot, 0, head_bytes(slot->bytes), when);
+    expect_part(slot, tail_from(slot->bytes), slot->bytes, when);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static bool overlaps(const struct slot *slot, const unsigned char *payload, size_t bytes)
+{
+    return slot->is_live && slot->payload < payload + bytes && payload < slot->payload + slot->bytes;
+}
+
+static void be_born(struct slot *slot, void *payload, size_t bytes, size_t alignment)
+{
+    if (payload == NULL) {
+        if (execution.faults == 0)
+            engine_fail("no memory for %zu bytes, although no call failed", bytes);
+        return;
+    }
+    if ((uintptr_t)payload % alignment != 0)
+        engine_fail("a block of %zu bytes is not aligned to %zu", bytes, alignment);
+    if (heapster_usable_size(payload) < bytes)
+        engine_fail("a block is shorter than the %zu bytes asked for", bytes);
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (&slots[i] != slot && overlaps(&slots[i], payload, bytes))
+            engine_fail("a block was given twice: slot %u overlaps slot %u, which is live", (unsigned)(slot - slots),
+                        i);
+    slot->is_live = true;
+    slot->payload = payload;
+    slot->bytes = bytes;
+    fill(slot);
+}
+
+static void expect_zeroes(const unsigned char *payload, size_t bytes)
+{
+    if (payload == NULL)
+        return;
+    plain_note_read(payload, bytes);
+    for (size_t i = 0; i < bytes; i++)
+        if (payload[i] != 0)
+            engine_fail("calloc: byte %zu of %zu is %#x", i, bytes, payload[i]);
+}
+
+static void release(struct slot *slot)
+{
+    unsigned char *payload = slot->payload;
+
+    if (!slot->is_live)
+        return; /* malloc failed, or another thread was first: programs name a slot in one thread */
+    expect_content(slot, "free");
+    slot->is_live = false;
+    heapster_free(payload);
+}
+
+static void resize(struct slot *slot, size_t bytes)
+{
+    size_t kept_bytes = slot->bytes < bytes ? slot->bytes : bytes;
+    struct slot before = *slot;
+    void *payload;
+
+    if (!slot->is_live) {
+        be_born(slot, heapster_realloc(NULL, bytes), bytes, HS_ALIGNMENT);
+        return;
+    }
+    expect_content(slot, "realloc");
+    /* Its place may be another's while realloc runs; where realloc fails it was not. */
+    slot->is_live = false;
+    payload = heapster_realloc(before.payload, bytes);
+    if (payload == NULL) {
+        slot->is_live = true;
+        if (execution.faults == 0)
+            engine_fail("no memory for %zu bytes in realloc, although no call failed", bytes);
+        return;
+    }
+    slot->payload = payload;
+    slot->bytes = kept_bytes;
+    expect_part(slot, 0,
+                head_bytes(kept_bytes) < head_bytes(before.bytes) ? head_bytes(kept_bytes) : head_bytes(before.bytes),
+                "the end of realloc");
+    be_born(slot, payload, bytes, HS_ALIGNMENT);
+}
+
+/* ---- operations -------------------------------------------------------------------------------------------------- */
+
+static void report_broken(const char *invariant, const void *address, const char *text, void *context)
+{
+    (void)context;
+    engine_fail("invariant %s at %p: %s", invariant, address, text);
+}
+
+static void fail_for_misuse(const char *line)
+{
+    engine_fail("misuse was reported: %s", line);
+}
+
+static void expect_sound(enum heapster_check_mode mode)
+{
+    (void)heapster_check(mode, report_broken, NULL);
+}
+
+static bool decides_for_child(void)
+{
+    return search_choose(CHOICE_FORK, 2) != 0;
+}
+
+static void do_fork(void)
+{
+    backend_run_fork_handler(FORK_PREPARE);
+    engine_self()->steps++;
+    if (!decides_for_child()) {
+        backend_run_fork_handler(FORK_PARENT);
+        return;
+    }
+    engine_vanish_others();
+    engine_note(EVENT_CALL, "(the child)");
+    backend_run_fork_handler(FORK_CHILD);
+    expect_sound(HEAPSTER_CHECK_RUNNING);
+}
+
+static void do_block_op(const struct op *op, struct slot *slot)
+{
+    void *payload;
+
+    slot->is_in_call = true;
+    switch (op->kind) {
+    case OP_MALLOC:
+        be_born(slot, heapster_malloc(op->bytes), op->bytes, HS_ALIGNMENT);
+        break;
+    case OP_CALLOC:
+        payload = heapster_calloc(1, op->bytes);
+        expect_zeroes(payload, op->bytes);
+        be_born(slot, payload, op->bytes, HS_ALIGNMENT);
+        break;
+    case OP_ALIGNED:
+        be_born(slot, heapster_aligned_alloc(op->alignment, op->bytes), op->bytes, op->alignment);
+        break;
+    case OP_REALLOC:
+        resize(slot, op->bytes);
+        break;
+    case OP_FREE:
+        release(slot);
+        break;
+    default:
+        if (slot->is_live)
+            expect_content(slot, "inspection");
+        break;
+    }
+    slot->is_in_call = false;
+}
+
+static void do_op(const struct op *op)
+{
+    struct heapster_stats stats;
+    char text[48];
+
+    program_print_op(op, text, sizeof text);
+    engine_note(EVENT_CALL, text);
+    switch (op->kind) {
+    case OP_TRIM:
+        (void)heapster_trim(0);
+        break;
+    case OP_CHECK:
+        expect_sound(HEAPSTER_CHECK_RUNNING);
+        break;
+    case OP_STATS:
+        heapster_stats(&stats);
+        break;
+    case OP_EMPTY:
+        (void)hs_cache_empty();
+        break;
+    case OP_EXIT:
+        engine_run_destructors();
+        break;
+    case OP_FORK:
+        do_fork();
+        break;
+    case OP_TIME:
+        world_pass_time(op->bytes);
+        break;
+    case OP_STRATEGY:
+        (void)heapster_set_strategy((enum heapster_strategy)op->bytes);
+        break;
+    case OP_AS:
+        engine_impersonate((unsigned)op->bytes - 1);
+        break;
+    default:
+        do_block_op(op, &slots[op->slot]);
+        break;
+    }
+    engine_note(EVENT_RETURN, text);
+}
+
+static void do_ops(const struct ops *ops)
+{
+    for (unsigned i = 0; i < ops->count; i++)
+        do_op(&ops->list[i]);
+}
+
+/* ---- executions -------------------------------------------------------------------------------------------------- */
+
+static void set_up(unsigned thread)
+{
+    char options[OPTIONS_BYTES];
+
+    (void)thread;
+    explore_copy(options, program->options, sizeof options);
+    for (char *at = options; *at != '\0'; at++)
+        if (*at == '+')
+            *at = ',';
+    hs_explored_on_misuse(fail_for_misuse);
+    hs_options_parse(options);
+    do_ops(&program->set_up);
+}
+
+bool oracle_begin(const struct program *chosen)
+{
+    program = chosen;
+    explore_zero(slots, sizeof slots);
+    engine_begin(program->thread_count);
+    engine_run_quietly(set_up);
+    if (execution.outcome == OUTCOME_FAILED)
+        return false;
+    explore_copy(slots_at_checkpoint, slots, sizeof slots);
+    engine_checkpoint();
+    return true;
+}
+
+static void work(unsigned thread)
+{
+    do_ops(&program->threads[thread]);
+}
+
+static bool count_used(const struct heapster_block_info *block, void *context)
+{
+    size_t *used = context;
+
+    *used += block->state == HEAPSTER_BLOCK_USED || block->state == HEAPSTER_BLOCK_LARGE;
+    return true;
+}
+
+/* Of a call that a thread has vanished in, up to two blocks may be there, the old and the new one of realloc, or none.
+ */
+static void expect_live_blocks_alone(void)
+{
+    size_t used = 0, live = 0, unknown = 0;
+
+    (void)heapster_walk(count_used, &used);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        live += slots[i].is_live;
+        unknown += slots[i].is_in_call ? 2 : 0;
+        if (slots[i].is_live && !slots[i].is_in_call)
+            expect_content(&slots[i], "the end");
+    }
+    if (used < live || used > live + unknown)
+        engine_fail("%zu blocks are in use, and %zu are live", used, live);
+}
+
+static void end_well(unsigned thread)
+{
+    (void)thread;
+    expect_sound(HEAPSTER_CHECK_AT_REST);
+    expect_live_blocks_alone();
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (slots[i].is_live)
+            heapster_free(slots[i].payload);
+    for (unsigned i = 0; i < execution.thread_count; i++) {
+        if (execution.threads[i].state == THREAD_VANISHED)
+            continue;
+        engine_impersonate(i);
+        engine_run_destructors();
+    }
+    expect_sound(HEAPSTER_CHECK_AT_REST);
+}
+
+void oracle_run(void)
+{
+    explore_copy(slots, slots_at_checkpoint, sizeof slots);
+    engine_run(work);
+    if (execution.outcome == OUTCOME_FINE)
+        engine_run_quietly(end_well);
+}

@@ -1,0 +1,91 @@
+#include "scenarios.h"
+
+#include <string.h>
+
+/* Three preemptions with two threads, two with three; loads that lag behind cost the most. */
+#define TWO                                                                                                            \
+    {                                                                                                                  \
+        3, 1, 0                                                                                                        \
+    }
+#define THREE                                                                                                          \
+    {                                                                                                                  \
+        2, 1, 0                                                                                                        \
+    }
+
+#define STRICT "@cache=off+arenas=1"
+#define CACHED "@cache=on"
+
+/* Blocks of 56 bytes and their tags are 64 bytes long and go to one exact list, 256 and more to lists that are
+ * searched. */
+const struct scenario scenarios[] = {
+    {"free_free", "two neighbours are freed", "m0=56,m1=56,m2=56/f0/f1" STRICT, TWO},
+    {"free_free_apart", "the same, of different lists", "m0=56,m1=120,m2=56/f0/f1" STRICT, TWO},
+    {"free_free_large", "the same, of lists that hold a range of sizes", "m0=280,m1=600,m2=56/f0/f1" STRICT, TWO},
+    {"free_between", "two blocks are freed beside one that is free", "m0=56,m1=56,m2=56,m3=56,f1/f0/f2" STRICT, TWO},
+    {"free_malloc", "a block is freed beside one that is taken", "m0=56,m1=56,m2=56,f0/f1/m0=56" STRICT, TWO},
+    {"free_split", "a block is freed beside one that is split", "m0=280,m1=56,m2=56,f0/f1/m0=56" STRICT, TWO},
+    {"malloc_malloc", "two threads split one free block", "m0=280,m1=56,f0/m0=56/m2=56" STRICT, TWO},
+    {"malloc_same", "two threads want the only block of a list", "m0=56,m1=56,f0/m0=56/m2=56" STRICT, TWO},
+    {"grow_free", "a block grows in place while its neighbour is freed", "m0=56,m1=120,m2=56/r0=120/f1" STRICT, TWO},
+    {"grow_take", "a block grows in place while its free neighbour is taken",
+     "m0=56,m1=120,m2=56,f1/r0=120/m1=120" STRICT, TWO},
+    {"shrink_free", "a block shrinks while its neighbour is freed", "m0=280,m1=56,m2=56/r0=56/f1" STRICT, TWO},
+    {"aligned_free", "an aligned block is cut out beside one that is freed",
+     "m0=600,m1=56,m2=56,f0/a0=56x128/f1" STRICT, TWO},
+    {"publish_publish", "malloc and free on both sides of a block", "m0=56,m1=56,m2=56,m3=56/f0,m0=24/f1,m1=24" STRICT,
+     TWO},
+    {"extend_free", "the arena grows at its end while the last block is freed",
+     "m0=130000,m1=130000/f1/m2=200000" STRICT, TWO},
+    {"first_calls", "the first call of the process, twice", "/m0=56/m1=56" STRICT, TWO},
+    {"trim_free", "trimming while the last block is freed", "m0=130000,m1=56,m2=130000/t/f2" STRICT, TWO},
+    {"walk_free", "the walker while a block is freed", "m0=56,m1=56,m2=56,f0/w/f1" STRICT, {2, 0, 0}},
+    {"strategy_free", "the strategy changes while a block is freed", "m0=280,m1=56,m2=280,f2/g2/f0" STRICT, {2, 0, 0}},
+    {"fork_free", "fork while a block is freed", "m0=56,m1=56,m2=56/k,m3=56/f1" STRICT, {2, 0, 0}},
+    {"fork_malloc", "fork while a block is split", "m0=280,m1=56,f0/k,m3=56/m0=56" STRICT, {2, 0, 0}},
+    {"large_resize", "a large block moves while another is freed", "m0=300000,m1=300000/r0=600000/f1" STRICT, TWO},
+    {"out_of_memory", "each call of the operating system may fail", "/m0=56,f0/m1=300000,f1" STRICT, {1, 0, 2}},
+    {"no_growth",
+     "an arena cannot grow while a claim is in flight",
+     "m0=130000,m1=100000/f0/m2=120000" STRICT,
+     {3, 0, 1}},
+
+    {"cached_pair", "two threads with caches of one arena", "m0=56/f0,m1=56/m2=56,f2" CACHED "+arenas=1", TWO},
+    {"remote_free", "a block is freed by a thread of another arena while its own allocates",
+     "m0=56,@2,m1=56/m2=56,f2/f0,e" CACHED "+arenas=2", TWO},
+    {"remote_both", "two threads free each other's blocks", "m0=56,@2,m1=56/f1,e/f0,e" CACHED "+arenas=2", TWO},
+    {"inbox_drain", "the inbox is taken while it is pushed to",
+     "m0=56,m2=56,@2,m1=56/e,m3=56/f0,e,f2,e" CACHED "+arenas=2", TWO},
+    {"flush_drain", "a cache is flushed while another drains its inbox",
+     "m0=56,m3=56,@2,m1=56/f3,e/f0,e" CACHED "+arenas=2", TWO},
+    {"exit_remote", "a thread ends while its block is freed from afar", "m0=56,@2,m1=56/x/f0,e" CACHED "+arenas=2",
+     TWO},
+    {"exit_exit", "two threads of one arena end", "m0=56,@2,m1=56/f0,x/f1,x" CACHED "+arenas=1", TWO},
+    {"exit_enter", "a thread ends while another begins", "m0=56/f0,x/m1=56,f1" CACHED "+arenas=1", TWO},
+    {"run_walk", "a run is cut while the walker looks", "m0=56/m1=56,m2=56/w" CACHED "+arenas=1", {2, 1, 0}},
+    {"cached_fork",
+     "fork while another thread's cache is filled",
+     "m0=56,@2,m1=56/k,m3=56/f1,m2=120" CACHED "+arenas=1",
+     {2, 0, 0}},
+    {"remote_fork",
+     "fork while a block is on its way to an inbox",
+     "m0=56,@2,m1=56/k,m3=56/f0,e" CACHED "+arenas=2",
+     {2, 0, 0}},
+
+    {"three_frees", "three neighbours are freed", "m0=56,m1=56,m2=56,m3=56/f0/f1/f2" STRICT, THREE},
+    {"free_malloc_free", "two blocks are freed on both sides of a request",
+     "m0=56,m1=56,m2=56,m3=56,f1/f0/m1=56/f2" STRICT, THREE},
+    {"three_mallocs", "three threads split one free block", "m0=600,m1=56,f0/m0=56/m2=56/m3=56" STRICT, THREE},
+    {"two_remote",
+     "two threads free blocks of a third's arena",
+     "m0=56,m1=56,@2,m2=56,@3,m3=56/m4=56/f0,e/f1,e" CACHED "+arenas=3",
+     {1, 1, 0}},
+    {NULL, NULL, NULL, {0, 0, 0}},
+};
+
+const struct scenario *scenario_find(const char *name)
+{
+    for (const struct scenario *scenario = scenarios; scenario->name != NULL; scenario++)
+        if (strcmp(scenario->name, name) == 0)
+            return scenario;
+    return NULL;
+}

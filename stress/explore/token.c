@@ -1,0 +1,110 @@
+#include "token.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* By enum choice_kind. */
+static const char letters[] = "twsfkd";
+
+static const char *const models[] = {"sc", "tso", "c11"};
+
+const char *token_model_name(enum memory_model model)
+{
+    return models[model];
+}
+
+bool token_parse_model(const char *name, enum memory_model *model)
+{
+    for (unsigned i = 0; i < sizeof models / sizeof *models; i++) {
+        if (strcmp(name, models[i]) == 0) {
+            *model = (enum memory_model)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static unsigned check_of(const char *text, size_t length)
+{
+    uint32_t hash = 2166136261U;
+
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 16777619U;
+    return (hash ^ hash >> 16) & 0xFFFF;
+}
+
+void token_print(const struct token *token, char *text, size_t bytes)
+{
+    size_t length = (size_t)snprintf(text, bytes, "%s:%s:", token->program, models[token->model]);
+
+    for (unsigned i = 0; i < token->answers.count && length < bytes; i++) {
+        const struct answer *answer = &token->answers.list[i];
+
+        length += (size_t)snprintf(text + length, bytes - length, "%s%u%c%u.%u", i == 0 ? "" : ",", answer->thread + 1U,
+                                   letters[answer->kind], answer->step, answer->answer);
+    }
+    if (length < bytes)
+        (void)snprintf(text + length, bytes - length, ":%04x", check_of(text, length));
+}
+
+static bool read_number(const char **at, unsigned long most, unsigned long *number)
+{
+    char *end;
+
+    if (**at < '0' || **at > '9')
+        return false;
+    *number = strtoul(*at, &end, 10);
+    *at = end;
+    return *number <= most;
+}
+
+static bool read_answer(const char **at, struct answer *answer)
+{
+    unsigned long thread, step, value;
+    const char *letter;
+
+    if (!read_number(at, THREADS_MOST, &thread) || thread == 0 || **at == '\0')
+        return false;
+    letter = strchr(letters, **at);
+    if (letter == NULL)
+        return false;
+    ++*at;
+    if (!read_number(at, UINT32_MAX, &step) || **at != '.')
+        return false;
+    ++*at;
+    if (!read_number(at, UINT16_MAX, &value))
+        return false;
+    *answer = (struct answer){(uint8_t)(thread - 1), (uint8_t)(letter - letters), (uint16_t)value, (uint32_t)step};
+    return true;
+}
+
+static bool read_answers(const char *at, const char *end, struct answers *answers)
+{
+    answers->count = 0;
+    while (at < end) {
+        if (answers->count == ANSWERS_MOST || !read_answer(&at, &answers->list[answers->count]))
+            return false;
+        answers->count++;
+        if (at < end && *at++ != ',')
+            return false;
+    }
+    return at == end;
+}
+
+bool token_parse(struct token *token, const char *text)
+{
+    const char *model = strchr(text, ':'), *answers = model == NULL ? NULL : strchr(model + 1, ':');
+    const char *check = answers == NULL ? NULL : strchr(answers + 1, ':');
+    char name[8] = "", expected[8];
+
+    if (check == NULL || (size_t)(model - text) >= sizeof token->program || answers - model > (ptrdiff_t)sizeof name)
+        return false;
+    memcpy(token->program, text, (size_t)(model - text));
+    token->program[model - text] = '\0';
+    memcpy(name, model + 1, (size_t)(answers - model - 1));
+    (void)snprintf(expected, sizeof expected, "%04x", check_of(text, (size_t)(check - text)));
+    return strcmp(expected, check + 1) == 0 && token_parse_model(name, &token->model) &&
+           read_answers(answers + 1, check, &token->answers);
+}

@@ -1,0 +1,362 @@
+#include "world.h"
+
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "build.h"
+#include "memory.h"
+
+/* In sanitizer builds where their shadow leaves room. */
+#define WORLD_BASE ((uintptr_t)EXPLORE_WORLD_BASE)
+
+enum { SPAN_BREAK, SPAN_MAPS, SPAN_GLOBALS, SPANS };
+enum { HOLES_MOST = 64 };
+
+#define BREAK_BYTES ((size_t)32 << 20)
+#define MAPS_BYTES ((size_t)32 << 20)
+#define GLOBALS_BYTES_MOST ((size_t)2 << 20)
+
+struct span {
+    char *base;
+    size_t bytes;      /* what there is room for */
+    size_t used_bytes; /* what the explored process has had so far, since the reset */
+    char *image;       /* as it was at the checkpoint */
+    size_t image_bytes;
+    uint8_t *is_dirty; /* a page that was written since the checkpoint */
+};
+
+/* A mapping that was given back; its addresses serve again. */
+struct hole {
+    char *base;
+    size_t bytes;
+};
+
+static struct span spans[SPANS];
+static char *first_globals; /* as they were at the start of the process */
+static uint32_t dirty_pages[SPANS][8192];
+static size_t dirty_count[SPANS];
+
+static struct {
+    size_t break_bytes;
+    size_t maps_bytes;
+    struct hole holes[HOLES_MOST];
+    unsigned hole_count;
+    uint64_t now_ms;
+} os, os_at_checkpoint;
+
+const size_t world_cells = (BREAK_BYTES + MAPS_BYTES + GLOBALS_BYTES_MOST) / 8;
+
+static void die(const char *what)
+{
+    (void)fprintf(stderr, "heapster-explore: %s\n", what);
+    exit(2);
+}
+
+static char *reserve(void *at, size_t bytes)
+{
+    char *base = mmap(at, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at != NULL ? MAP_FIXED_NOREPLACE : 0), -1, 0);
+
+    if (base == MAP_FAILED || (at != NULL && base != at))
+        die("cannot reserve the addresses of the explored process");
+    return base;
+}
+
+/* The library's variables: its writable segment without what the linker made read-only after relocation. */
+static int find_globals(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    uintptr_t first = UINTPTR_MAX, last = 0, relro = 0;
+    const char *name = strrchr(info->dlpi_name, '/');
+
+    (void)bytes;
+    (void)context;
+    if (name == NULL || strcmp(name + 1, EXPLORE_LIBRARY_NAME) != 0)
+        return 0;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        uintptr_t from = info->dlpi_addr + header->p_vaddr, to = from + header->p_memsz;
+
+        if (header->p_type == PT_GNU_RELRO)
+            relro = to;
+        if (header->p_type != PT_LOAD || !(header->p_flags & PF_W))
+            continue;
+        first = from < first ? from : first;
+        last = to > last ? to : last;
+    }
+    if (relro > first)
+        first = relro;
+    /* The dynamic linker protects whole pages, and leaves the last one as it is where variables share it. */
+    spans[SPAN_GLOBALS].base = (char *)(first & ~(WORLD_PAGE_BYTES - 1));
+    spans[SPAN_GLOBALS].bytes = (last - (uintptr_t)spans[SPAN_GLOBALS].base + 7) & ~(size_t)7;
+    return 1;
+}
+
+void world_init(void)
+{
+    spans[SPAN_BREAK].base = reserve((void *)WORLD_BASE, BREAK_BYTES);
+    spans[SPAN_BREAK].bytes = BREAK_BYTES;
+    spans[SPAN_MAPS].base = reserve((void *)(WORLD_BASE + 2 * BREAK_BYTES), MAPS_BYTES);
+    spans[SPAN_MAPS].bytes = MAPS_BYTES;
+    (void)dl_iterate_phdr(find_globals, NULL);
+    if (spans[SPAN_GLOBALS].base == NULL || spans[SPAN_GLOBALS].bytes > GLOBALS_BYTES_MOST)
+        die("cannot find the variables of " EXPLORE_LIBRARY_NAME);
+    spans[SPAN_GLOBALS].used_bytes = spans[SPAN_GLOBALS].bytes;
+    for (unsigned i = 0; i < SPANS; i++) {
+        spans[i].image = reserve(NULL, spans[i].bytes);
+        spans[i].is_dirty = (uint8_t *)reserve(NULL, spans[i].bytes / WORLD_PAGE_BYTES + 1);
+    }
+    first_globals = reserve(NULL, spans[SPAN_GLOBALS].bytes);
+    explore_copy(first_globals, spans[SPAN_GLOBALS].base, spans[SPAN_GLOBALS].bytes);
+}
+
+static void forget_dirty(unsigned index)
+{
+    for (size_t i = 0; i < dirty_count[index]; i++)
+        spans[index].is_dirty[dirty_pages[index][i]] = 0;
+    dirty_count[index] = 0;
+}
+
+void world_reset(void)
+{
+    for (unsigned i = SPAN_BREAK; i <= SPAN_MAPS; i++) {
+        explore_zero(spans[i].base, spans[i].used_bytes);
+        spans[i].used_bytes = spans[i].image_bytes = 0;
+        forget_dirty(i);
+    }
+    explore_copy(spans[SPAN_GLOBALS].base, first_globals, spans[SPAN_GLOBALS].bytes);
+    forget_dirty(SPAN_GLOBALS);
+    explore_zero(&os, sizeof os);
+}
+
+void world_checkpoint(void)
+{
+    for (unsigned i = 0; i < SPANS; i++) {
+        explore_copy(spans[i].image, spans[i].base, spans[i].used_bytes);
+        spans[i].image_bytes = spans[i].used_bytes;
+        forget_dirty(i);
+    }
+    os_at_checkpoint = os;
+}
+
+static void rewind_page(struct span *span, size_t offset)
+{
+    size_t bytes = span->bytes - offset < WORLD_PAGE_BYTES ? span->bytes - offset : WORLD_PAGE_BYTES;
+
+    if (offset < span->image_bytes)
+        explore_copy(span->base + offset, span->image + offset, bytes);
+    else
+        explore_zero(span->base + offset, bytes);
+}
+
+void world_rewind(void)
+{
+    for (unsigned i = 0; i < SPANS; i++) {
+        struct span *span = &spans[i];
+
+        if (!EXPLORE_HAS_SANITIZER) {
+            for (size_t k = 0; k < dirty_count[i]; k++)
+                rewind_page(span, dirty_pages[i][k] * WORLD_PAGE_BYTES);
+            forget_dirty(i);
+        } else {
+            for (size_t offset = 0; offset < span->used_bytes; offset += WORLD_PAGE_BYTES)
+                rewind_page(span, offset);
+        }
+        if (i != SPAN_GLOBALS)
+            span->used_bytes = span->image_bytes;
+    }
+    os = os_at_checkpoint;
+}
+
+/* The span that holds an address, or SPANS. */
+static unsigned span_of(const volatile void *address)
+{
+    for (unsigned i = 0; i < SPANS; i++)
+        if ((uintptr_t)address - (uintptr_t)spans[i].base < spans[i].bytes)
+            return i;
+    return SPANS;
+}
+
+bool world_holds(const volatile void *address)
+{
+    return span_of(address) != SPANS;
+}
+
+bool world_is_mapped(const volatile void *address)
+{
+    unsigned index = span_of(address);
+
+    if (index == SPAN_BREAK)
+        return (uintptr_t)address - (uintptr_t)spans[SPAN_BREAK].base < os.break_bytes;
+    if (index != SPAN_MAPS)
+        return true;
+    for (unsigned i = 0; i < os.hole_count; i++)
+        if ((uintptr_t)address - (uintptr_t)os.holes[i].base < os.holes[i].bytes)
+            return false;
+    return (uintptr_t)address - (uintptr_t)spans[SPAN_MAPS].base < os.maps_bytes;
+}
+
+uint64_t world_name(const volatile void *address)
+{
+    unsigned index = span_of(address);
+
+    return ((uint64_t)index << 32) + (uint64_t)((uintptr_t)address - (uintptr_t)spans[index].base);
+}
+
+size_t world_cell(const volatile void *address)
+{
+    static const size_t first[SPANS] = {0, BREAK_BYTES / 8, (BREAK_BYTES + MAPS_BYTES) / 8};
+    unsigned index = span_of(address);
+
+    return first[index] + ((uintptr_t)address - (uintptr_t)spans[index].base) / 8;
+}
+
+void world_note_write(const volatile void *address, size_t bytes)
+{
+    unsigned index = span_of(address);
+    struct span *span = &spans[index];
+    size_t first, last;
+
+    if (index == SPANS || bytes == 0)
+        return;
+    first = ((uintptr_t)address - (uintptr_t)span->base) / WORLD_PAGE_BYTES;
+    last = ((uintptr_t)address + bytes - 1 - (uintptr_t)span->base) / WORLD_PAGE_BYTES;
+    for (size_t page = first; page <= last; page++) {
+        if (span->is_dirty[page])
+            continue;
+        span->is_dirty[page] = 1;
+        dirty_pages[index][dirty_count[index]++] = (uint32_t)page;
+    }
+}
+
+/* ---- the operating system ---------------------------------------------------------------------------------------- */
+
+static void note_used(unsigned index, size_t bytes)
+{
+    if (bytes > spans[index].used_bytes)
+        spans[index].used_bytes = bytes;
+}
+
+static void clear(char *base, size_t bytes)
+{
+    world_note_write(base, bytes);
+    explore_zero(base, bytes);
+}
+
+char *world_break_now(void)
+{
+    return spans[SPAN_BREAK].base + os.break_bytes;
+}
+
+char *world_break_move(ptrdiff_t bytes)
+{
+    char *old = world_break_now();
+
+    if (bytes > 0 && (size_t)bytes > BREAK_BYTES - os.break_bytes)
+        return NULL;
+    if (bytes < 0)
+        world_clear(old + bytes, (size_t)-bytes);
+    os.break_bytes += (size_t)bytes;
+    note_used(SPAN_BREAK, os.break_bytes);
+    return old;
+}
+
+static size_t round_to_pages(size_t bytes)
+{
+    return (bytes + WORLD_PAGE_BYTES - 1) & ~(WORLD_PAGE_BYTES - 1);
+}
+
+static bool add_hole(char *base, size_t bytes)
+{
+    if (bytes == 0)
+        return true;
+    if (os.hole_count == HOLES_MOST)
+        return false;
+    os.holes[os.hole_count++] = (struct hole){base, bytes};
+    return true;
+}
+
+/* The first address in a hole that is aligned as asked for, or NULL where the hole is too short. */
+static char *place_in(const struct hole *hole, size_t bytes, size_t alignment, size_t offset)
+{
+    char *base = hole->base + (-(uintptr_t)(hole->base + offset) & (alignment - 1));
+
+    return base + bytes <= hole->base + hole->bytes ? base : NULL;
+}
+
+static char *take_from_hole(unsigned index, size_t bytes, size_t alignment, size_t offset)
+{
+    struct hole hole = os.holes[index];
+    char *base = place_in(&hole, bytes, alignment, offset), *end;
+
+    if (base == NULL || os.hole_count > HOLES_MOST - 1)
+        return NULL;
+    os.holes[index] = os.holes[--os.hole_count];
+    end = base + bytes;
+    (void)add_hole(hole.base, (size_t)(base - hole.base));
+    (void)add_hole(end, (size_t)(hole.base + hole.bytes - end));
+    return base;
+}
+
+char *world_map(size_t bytes, size_t alignment, size_t offset)
+{
+    struct hole rest;
+    char *base;
+
+    bytes = round_to_pages(bytes);
+    for (unsigned i = 0; i < os.hole_count; i++) {
+        base = take_from_hole(i, bytes, alignment, offset);
+        if (base != NULL)
+            return base;
+    }
+    rest = (struct hole){spans[SPAN_MAPS].base + os.maps_bytes, MAPS_BYTES - os.maps_bytes};
+    base = place_in(&rest, bytes, alignment, offset);
+    if (base == NULL || !add_hole(rest.base, (size_t)(base - rest.base)))
+        return NULL;
+    os.maps_bytes = (size_t)(base + bytes - spans[SPAN_MAPS].base);
+    note_used(SPAN_MAPS, os.maps_bytes);
+    return base;
+}
+
+void world_clear(char *base, size_t bytes)
+{
+    clear(base, bytes);
+    memory_make_new(base, bytes);
+}
+
+bool world_unmap(char *base, size_t bytes)
+{
+    bytes = round_to_pages(bytes);
+    if (!add_hole(base, bytes))
+        return false;
+    world_clear(base, bytes);
+    return true;
+}
+
+char *world_remap(char *base, size_t old_bytes, size_t new_bytes, bool may_move)
+{
+    char *moved;
+
+    old_bytes = round_to_pages(old_bytes);
+    new_bytes = round_to_pages(new_bytes);
+    if (new_bytes <= old_bytes)
+        return world_unmap(base + new_bytes, old_bytes - new_bytes) ? base : NULL;
+    moved = may_move ? world_map(new_bytes, WORLD_PAGE_BYTES, 0) : NULL;
+    if (moved == NULL)
+        return NULL;
+    world_note_write(moved, old_bytes);
+    explore_copy(moved, base, old_bytes);
+    return world_unmap(base, old_bytes) ? moved : NULL;
+}
+
+uint64_t world_now_ms(void)
+{
+    return os.now_ms;
+}
+
+void world_pass_time(uint64_t ms)
+{
+    os.now_ms += ms;
+}

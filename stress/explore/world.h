@@ -1,0 +1,57 @@
+/*
+ * world: the memory in which the explored allocator lives, and its way back to where an execution began.
+ *
+ * Three spans: the break and the mappings, at addresses of their own that are the same in every process, so that a
+ * token replays anywhere; and the variables of the explored library. An execution begins where world_checkpoint was
+ * last called: world_rewind copies back the pages that were written since, which plain.c and memory.c tell of
+ * (world_note_write); in builds whose plain accesses nobody tells of, all pages in use.
+ *
+ * Offsets name addresses where the address itself differs from process to process (world_name).
+ */
+#ifndef EXPLORE_WORLD_H
+#define EXPLORE_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WORLD_PAGE_BYTES ((size_t)4096)
+
+/* Reserves the spans and finds the library's variables, whose first state it keeps. Ends the process where the
+ * addresses are taken. */
+void world_init(void);
+
+/* Everything as it was at the start of the process: the library before its first call, no memory. */
+void world_reset(void);
+
+void world_checkpoint(void);
+void world_rewind(void);
+
+/* True of an address that an execution shares: in one of the spans. */
+bool world_holds(const volatile void *address);
+
+/* False of an address in the spans of break and mappings that the process has not now. */
+bool world_is_mapped(const volatile void *address);
+
+/* The same number in every process for the same address. */
+uint64_t world_name(const volatile void *address);
+
+/* Numbers the 8 bytes around an address, from 0 up to WORLD_CELLS. */
+size_t world_cell(const volatile void *address);
+extern const size_t world_cells;
+
+void world_note_write(const volatile void *address, size_t bytes);
+
+/* The operating system of the explored process. Pages are zeroed; NULL where there are no more. */
+char *world_break_move(ptrdiff_t bytes); /* the old break */
+char *world_break_now(void);
+char *world_map(size_t bytes, size_t alignment, size_t offset); /* base + offset is aligned */
+bool world_unmap(char *base, size_t bytes);
+char *world_remap(char *base, size_t old_bytes, size_t new_bytes, bool may_move);
+void world_clear(char *base, size_t bytes); /* the pages are dropped, and zero again */
+
+/* A clock that goes on when it is told to. */
+uint64_t world_now_ms(void);
+void world_pass_time(uint64_t ms);
+
+#endif
