@@ -34,16 +34,15 @@
  *   regions, region_count, ..._bytes   lock                       under lock
  *   break_top                          lock                       under lock
  *   account                            lock                       under lock
- *   nonempty, bit k                    lock of list k             anywhere, relaxed: a bit that is out of date is looked
- *                                                                 at again under the list's lock, or makes the arena
- *                                                                 grow a little early
- *   strategy                           lock and every list lock   anywhere, relaxed: each list has its own copy, and a
- *                                                                 search that meets another one starts again
+ *   nonempty, bit k                    lock of list k             anywhere, relaxed: (1)
+ *   strategy                           lock and every list lock   anywhere, relaxed: (2)
  *   cursor_list                        the list lock it names     anywhere, relaxed: a hint where next fit begins
  *   draining                           lock                       anywhere, relaxed: who misses it is waited for
  *   purge_due_ms                       anywhere, relaxed          anywhere, relaxed: a purge too many or too late
  *   depot, reclaim                     the heap's lock            anywhere, acquire [DEPOT]
  *   bounds                             lock, before the region's first block is published
+ * (1) A bit that is out of date is looked at again under the list's lock, or makes the arena grow a little early.
+ * (2) Each list has its own copy, and a search that meets another one starts again.
  *
  * Locks: the arena's own (rank ARENA), then list locks. OS calls of growth and trimming run under the arena's lock;
  * purging runs under a list's lock.

@@ -22,7 +22,6 @@ _Static_assert(HS_CLASSES == 2 * 56 + 3, "as many bins as there are classes");
 const struct hs_cache hs_cache_none = {.arena_bits = UINT32_C(0xFEFFFFFF),
                                        .bins = {NO_BINS_56, NO_BINS_56, NO_BIN, NO_BIN, NO_BIN}};
 
-
 static void set_no_cache(void)
 {
     hs_cache_self = (struct hs_cache *)&hs_cache_none;
