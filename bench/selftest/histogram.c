@@ -44,7 +44,7 @@ static uint64_t exact_quantile(const uint64_t *sorted, double share)
 
 static void expect_quantiles(uint64_t *numbers)
 {
-    struct bench_histogram *histogram = test_calloc(1, sizeof *histogram);
+    struct bench_histogram *histogram = calloc(1, sizeof *histogram);
 
     for (size_t i = 0; i < NUMBERS; i++)
         bench_histogram_add(histogram, numbers[i]);
@@ -53,7 +53,7 @@ static void expect_quantiles(uint64_t *numbers)
     assert_int_equal(histogram->most, numbers[NUMBERS - 1]);
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
         expect_near(bench_histogram_quantile(histogram, shares[i]), exact_quantile(numbers, shares[i]));
-    test_free(histogram);
+    free(histogram);
 }
 
 static uint64_t draw_evenly(struct kit_rng *rng)
@@ -82,7 +82,7 @@ static uint64_t draw_one(struct kit_rng *rng)
 static void histogram_agrees_with_sorting(void **state)
 {
     static uint64_t (*const draws[])(struct kit_rng *) = {draw_evenly, draw_all_magnitudes, draw_with_tail, draw_one};
-    uint64_t *numbers = test_calloc(NUMBERS, sizeof *numbers);
+    uint64_t *numbers = calloc(NUMBERS, sizeof *numbers);
 
     (void)state;
     for (size_t kind = 0; kind < sizeof draws / sizeof draws[0]; kind++) {
@@ -92,7 +92,7 @@ static void histogram_agrees_with_sorting(void **state)
             numbers[i] = draws[kind](&rng);
         expect_quantiles(numbers);
     }
-    test_free(numbers);
+    free(numbers);
 }
 
 static void histogram_buckets_ascend(void **state)
@@ -112,7 +112,7 @@ static void histogram_buckets_ascend(void **state)
 
 static void histogram_merges(void **state)
 {
-    struct bench_histogram *into = test_calloc(1, sizeof *into), *from = test_calloc(1, sizeof *from);
+    struct bench_histogram *into = calloc(1, sizeof *into), *from = calloc(1, sizeof *from);
 
     (void)state;
     assert_int_equal(bench_histogram_quantile(into, 0.5), 0);
@@ -125,8 +125,8 @@ static void histogram_merges(void **state)
     assert_int_equal(into->most, 60);
     assert_int_equal(bench_histogram_quantile(into, 0.5), 10);
     assert_int_equal(bench_histogram_quantile(into, 0.55), 51);
-    test_free(into);
-    test_free(from);
+    free(into);
+    free(from);
 }
 
 int main(void)

@@ -246,7 +246,7 @@ static bool run_addr2line(struct question *question, double deadline)
 
 bool kit_symbols_find(void)
 {
-    double deadline = kit_now() + FIND_SECONDS;
+    double deadline = kit_now() + (double)FIND_SECONDS;
 
     for (unsigned i = 0; i < symbols.module_count; i++) {
         const char *begin = symbols.answers + symbols.answer_bytes;

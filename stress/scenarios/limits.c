@@ -59,10 +59,12 @@ struct local {
 /* ---- limits --------------------------------------------------------------------------------------------------------
  */
 
-static void set_limit(__rlimit_resource_t resource, const struct rlimit *limit)
+static void set_limit(enum limit limited, const struct rlimit *limit)
 {
-    if (setrlimit(resource, limit) != 0)
-        kit_violation(NULL, NULL, "setup", "limit %d is not to be set, errno %d", (int)resource, errno);
+    int status = limited == OF_BREAK ? setrlimit(RLIMIT_DATA, limit) : setrlimit(RLIMIT_AS, limit);
+
+    if (status != 0)
+        kit_violation(NULL, NULL, "setup", "limit %d is not to be set, errno %d", (int)limited, errno);
 }
 
 /* [LIMIT] before there is a limit the epoch says so, and it says that there is none after it was lifted. */
@@ -89,7 +91,7 @@ static void limit_address_space(struct kit_thread *thread, struct local *local)
     struct rlimit limit = {bytes, local->address_space.rlim_max};
 
     begin_epoch(local, OF_ADDRESS_SPACE);
-    set_limit(RLIMIT_AS, &limit);
+    set_limit(OF_ADDRESS_SPACE, &limit);
 }
 
 static void limit_break(struct local *local)
@@ -97,13 +99,13 @@ static void limit_break(struct local *local)
     struct rlimit limit = {0, local->data.rlim_max};
 
     begin_epoch(local, OF_BREAK);
-    set_limit(RLIMIT_DATA, &limit);
+    set_limit(OF_BREAK, &limit);
 }
 
 static void lift_limits(struct local *local)
 {
-    set_limit(RLIMIT_AS, &local->address_space);
-    set_limit(RLIMIT_DATA, &local->data);
+    set_limit(OF_ADDRESS_SPACE, &local->address_space);
+    set_limit(OF_BREAK, &local->data);
     begin_epoch(local, NO_LIMIT);
 }
 
@@ -185,7 +187,7 @@ static void live_without_growth(struct kit_thread *thread)
     const struct rlimit nothing = {0, 0};
     struct local *local = thread->run->local;
 
-    set_limit(RLIMIT_DATA, &nothing);
+    set_limit(OF_BREAK, &nothing);
     if (mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
         kit_violation(NULL, NULL, "setup", "there is memory beyond the limit");
     kit_forked_check(thread);

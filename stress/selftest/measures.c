@@ -70,7 +70,7 @@ static void test_bounds(void)
     }
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
         uint64_t bound = kit_latency_quantile(&latency, shares[i]);
-        uint64_t exact = times[(unsigned)(shares[i] * CALLS + 0.5) - 1];
+        uint64_t exact = times[(unsigned)(shares[i] * (double)CALLS + 0.5) - 1];
 
         expect(bound >= exact && bound <= exact + exact / 4, "a quantile is a bound within a quarter");
     }

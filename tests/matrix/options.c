@@ -1,0 +1,44 @@
+/*
+ * The options of sanitizers/options hold without any environment: this program does what they, and not the defaults of
+ * the run-time, have reported. The test runs it with an empty environment and looks for the report.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The address of a variable that is gone when it is looked at; past the compiler's own warning. */
+static int *volatile kept;
+
+__attribute__((noinline)) static void keep_local(void)
+{
+    volatile int local = 7;
+
+    kept = (int *)&local;
+}
+
+static int use_after_return(void)
+{
+    keep_local();
+    return *kept;
+}
+
+static int leak(void)
+{
+    void *volatile block = malloc(40);
+
+    if (block == NULL)
+        return EXIT_FAILURE;
+    memset(block, 1, 40);
+    block = NULL;
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "use_after_return") == 0)
+        return use_after_return();
+    if (argc == 2 && strcmp(argv[1], "leak") == 0)
+        return leak();
+    (void)fprintf(stderr, "usage: %s use_after_return|leak\n", argv[0]);
+    return 2;
+}
