@@ -13,7 +13,7 @@ enum { EXIT_CANNOT_START = 127, OWN_ARGUMENTS = 4, FIRST = 2 };
 /* Cuts the last parts off; false where there are not that many. */
 static bool cut_last(char *path, unsigned parts)
 {
-    while (parts-- > 0) {
+    for (; parts > 0; parts--) {
         char *slash = strrchr(path, '/');
 
         if (slash == NULL)

@@ -14,8 +14,8 @@ elseif(HEAPSTER_SANITIZER STREQUAL "undefined")
     set(heapster_sanitizer_flags -fsanitize=undefined -fsanitize=float-divide-by-zero)
     set(heapster_sanitizer_tools ubsan)
     if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
-        # What gcc does not have: values that change where they are converted, null against its attributes, local bounds.
-        list(APPEND heapster_sanitizer_flags -fsanitize=implicit-conversion -fsanitize=nullability
+        # What gcc does not have: unsigned arithmetic that wraps, values that change where they are converted, null against its attributes, local bounds.
+        list(APPEND heapster_sanitizer_flags -fsanitize=integer -fsanitize=implicit-conversion -fsanitize=nullability
             -fsanitize=local-bounds)
     else()
         list(APPEND heapster_sanitizer_flags -fsanitize=float-cast-overflow)

@@ -98,7 +98,7 @@ static enum outcome take_from(struct hs_arena *arena, unsigned index, uint8_t st
 /* The lists of `first` .. `last` that are not empty, as bits. Relaxed: see A1 in arena.h. */
 static uint64_t nonempty_between(const struct hs_arena *arena, unsigned first, unsigned last)
 {
-    uint64_t from_first = ~UINT64_C(0) << first;
+    uint64_t from_first = ~(((uint64_t)1 << first) - 1);
     uint64_t to_last = ~UINT64_C(0) >> (63 - last);
 
     return hs_load_relaxed(&arena->nonempty) & from_first & to_last;
@@ -215,8 +215,8 @@ static bool look_at_all_lists(struct hs_arena *arena, size_t block_bytes, bool *
         hs_mutex_lock(&arena->lists[k].lock);
     fits = any_list_fits(arena, block_bytes);
     *in_flight = hs_arena_claims_in_flight(arena) != 0;
-    for (unsigned k = HS_LISTS; k-- > 0;)
-        hs_mutex_unlock(&arena->lists[k].lock);
+    for (unsigned k = HS_LISTS; k > 0; k--)
+        hs_mutex_unlock(&arena->lists[k - 1].lock);
     return fits;
 }
 
@@ -319,7 +319,7 @@ static void shrink(struct hs_arena *arena, struct hs_block *block, size_t block_
         hs_arena_set_age(pieces.tail, (struct hs_age){false, hs_os_now_ms()});
     hs_block_set_bytes(block, block_bytes, arena->number);
     list->account.claimed++;
-    list->account.used_bytes -= tail_bytes;
+    list->account.used_bytes = hs_wrap_subtract(list->account.used_bytes, tail_bytes);
     list->account.splits++;
     hs_mutex_unlock(&list->lock);
     hs_arena_publish_pieces(arena, &pieces);
@@ -357,7 +357,7 @@ static bool grow_in_place(struct hs_arena *arena, struct hs_block *block, size_t
         hs_block_set_bytes(block, bytes, arena->number);
         list->account.claimed++;
         list->account.coalesces++;
-        list->account.used_bytes += bytes - old_bytes;
+        list->account.used_bytes = hs_wrap_add(list->account.used_bytes, bytes - old_bytes);
         grown = true;
     }
     hs_mutex_unlock(&list->lock);
@@ -391,8 +391,8 @@ void hs_arena_lock_all(struct hs_arena *arena) HS_NO_ANALYSIS
 
 void hs_arena_unlock_all(struct hs_arena *arena) HS_NO_ANALYSIS
 {
-    for (unsigned k = HS_LISTS; k-- > 0;)
-        hs_mutex_unlock(&arena->lists[k].lock);
+    for (unsigned k = HS_LISTS; k > 0; k--)
+        hs_mutex_unlock(&arena->lists[k - 1].lock);
     hs_mutex_unlock(&arena->lock);
 }
 
@@ -412,7 +412,7 @@ static void add_account(struct hs_account *sum, const struct hs_account *share)
 {
     sum->allocations += share->allocations;
     sum->frees += share->frees;
-    sum->used_bytes += share->used_bytes;
+    sum->used_bytes = hs_wrap_add(sum->used_bytes, share->used_bytes);
     sum->claimed += share->claimed;
     sum->settled += share->settled;
     sum->splits += share->splits;

@@ -334,7 +334,7 @@ struct hs_block *hs_arena_publish(struct hs_arena *arena, struct hs_block *block
         if (stays) {
             list->account.settled += settlement.claims;
             list->account.frees += settlement.frees;
-            list->account.used_bytes -= settlement.freed_bytes;
+            list->account.used_bytes = hs_wrap_subtract(list->account.used_bytes, settlement.freed_bytes);
         }
         hs_mutex_unlock(&list->lock);
     }
@@ -371,7 +371,7 @@ static size_t bytes_taken(const struct hs_request *request, size_t bytes, bool i
 static size_t alignment_gap(struct hs_block *block, size_t alignment)
 {
     uintptr_t payload = (uintptr_t)hs_block_payload(block);
-    size_t gap = (size_t)(-payload & (alignment - 1));
+    size_t gap = hs_bytes_to_multiple(payload, alignment);
 
     if (gap != 0 && gap < HS_BLOCK_BYTES_LEAST)
         gap += alignment;
@@ -411,6 +411,6 @@ struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, co
     else
         hs_block_set_state(pieces.block, request->state);
     account->allocations++;
-    account->used_bytes += taken_bytes;
+    account->used_bytes = hs_wrap_add(account->used_bytes, taken_bytes);
     return pieces;
 }

@@ -125,7 +125,7 @@ static void move_end_locked(struct hs_arena *arena, struct hs_region *region, st
         region->huge_to = region->base + bytes;
     if (region->huge_to <= region->huge_from)
         region->huge_from = region->huge_to = NULL;
-    hs_arena_count_bytes_locked(arena, (size_t)0 - cut_bytes);
+    hs_arena_count_bytes_locked(arena, (size_t)hs_wrap_subtract(0, cut_bytes));
     hs_block_set_bytes(block, hs_block_bytes(block) - cut_bytes, arena->number);
     hs_arena_write_end_tag(arena, region);
 }

@@ -90,7 +90,7 @@ extern uint64_t hs_block_key HS_INTERNAL;
  * bits they differ in, and it takes three instructions. Of the payload's address, since free has that at hand. */
 static inline uint16_t hs_block_hash(const struct hs_block *block, uint32_t extent)
 {
-    return (uint16_t)((((uintptr_t)block + HS_TAG_BYTES) ^ extent) * hs_block_key >> 48);
+    return (uint16_t)(hs_wrap_multiply(((uintptr_t)block + HS_TAG_BYTES) ^ extent, hs_block_key) >> 48);
 }
 
 static inline void *hs_block_payload(const struct hs_block *block)
@@ -100,7 +100,7 @@ static inline void *hs_block_payload(const struct hs_block *block)
 
 static inline struct hs_block *hs_block_of(const void *payload)
 {
-    return (struct hs_block *)((uintptr_t)payload - HS_TAG_BYTES);
+    return (struct hs_block *)(uintptr_t)hs_wrap_subtract((uintptr_t)payload, HS_TAG_BYTES);
 }
 
 /* Relaxed: read by the owner, under a lock that keeps it still, or as a hint. */
@@ -179,7 +179,7 @@ static inline uint64_t *hs_block_footer_before(struct hs_block *right)
 /* The free block that ends where `right` begins, by its footer, which may be damaged: the result is to be verified. */
 static inline struct hs_block *hs_block_left_of(struct hs_block *right)
 {
-    return (struct hs_block *)((uintptr_t)right - (uintptr_t)*hs_block_footer_before(right));
+    return (struct hs_block *)(uintptr_t)hs_wrap_subtract((uintptr_t)right, *hs_block_footer_before(right));
 }
 
 /* Relaxed throughout: the byte is a hint that names a lock and is looked at again under it, or it is written by the

@@ -128,7 +128,7 @@ extern const struct hs_cache hs_cache_none HS_INTERNAL;
 /* Pops a block for a tiny request: false where the bin is empty, or its newest block is not what free made of it. */
 static inline bool hs_cache_pop_tiny(size_t bytes, void **out)
 {
-    size_t above = bytes - HS_TINY_PAYLOAD_LEAST;
+    size_t above = (size_t)hs_wrap_subtract(bytes, HS_TINY_PAYLOAD_LEAST); /* one comparison for both bounds */
     struct hs_bin *bin;
     void **top, *payload;
 

@@ -7,6 +7,9 @@
 #ifndef HS_COMPILER_H
 #define HS_COMPILER_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #define HS_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define HS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define HS_PREFETCH(address) __builtin_prefetch(address)
@@ -28,6 +31,38 @@
 #define HS_ASSERTS_HELD(...) HS_ANNOTATE(assert_capability(__VA_ARGS__))
 /* For functions that take sets of locks in a loop, which the analysis cannot follow; the ranks check them. */
 #define HS_NO_ANALYSIS HS_ANNOTATE(no_thread_safety_analysis)
+
+/* Arithmetic modulo 2^64 that is meant to be: hashes, accounts that may pass through less than zero, one share of
+ * several. All other arithmetic stays within its type, which clang's integer checks hold it to. */
+static inline uint64_t hs_wrap_add(uint64_t left, uint64_t right)
+{
+    uint64_t sum;
+
+    (void)__builtin_add_overflow(left, right, &sum);
+    return sum;
+}
+
+static inline uint64_t hs_wrap_subtract(uint64_t left, uint64_t right)
+{
+    uint64_t difference;
+
+    (void)__builtin_sub_overflow(left, right, &difference);
+    return difference;
+}
+
+static inline uint64_t hs_wrap_multiply(uint64_t left, uint64_t right)
+{
+    uint64_t product;
+
+    (void)__builtin_mul_overflow(left, right, &product);
+    return product;
+}
+
+/* From the address to the next multiple of the alignment, a power of two. */
+static inline size_t hs_bytes_to_multiple(uintptr_t address, size_t alignment)
+{
+    return (alignment - (address & (alignment - 1))) & (alignment - 1);
+}
 
 #if defined(__SANITIZE_THREAD__)
 #define HS_THREAD_SANITIZER 1

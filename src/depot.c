@@ -26,8 +26,9 @@ struct hs_depot *hs_depot_make(void)
 static void count_locked(struct hs_depot *depot, unsigned class_index, uint64_t blocks) HS_REQUIRES(depot->lock)
 {
     hs_mutex_assert_held(&depot->lock);
-    hs_store_relaxed(&depot->blocks, hs_load_relaxed(&depot->blocks) + blocks);
-    hs_store_relaxed(&depot->bytes, hs_load_relaxed(&depot->bytes) + blocks * hs_class_bytes(class_index));
+    hs_store_relaxed(&depot->blocks, hs_wrap_add(hs_load_relaxed(&depot->blocks), blocks));
+    hs_store_relaxed(&depot->bytes, hs_wrap_add(hs_load_relaxed(&depot->bytes),
+                                                hs_wrap_multiply(blocks, hs_class_bytes(class_index))));
 }
 
 static struct hs_magazine *first_locked(const struct hs_depot *depot, unsigned class_index) HS_REQUIRES(depot->lock)
@@ -95,7 +96,7 @@ unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payl
         magazine->count -= taken;
         depot->taken += taken;
         memcpy(payloads, magazine->payloads + magazine->count, taken * sizeof *payloads);
-        count_locked(depot, class_index, (uint64_t)0 - taken);
+        count_locked(depot, class_index, hs_wrap_subtract(0, taken));
         if (magazine->count == 0) {
             hs_store_relaxed(&depot->magazines[class_index], magazine->next);
             magazine->next = depot->empty;
@@ -194,7 +195,7 @@ static void give_part(struct hs_arena *arena, const struct hs_magazine *list, st
     sorting->count = 0;
     for (; list != NULL; list = list->next) {
         for (uint64_t i = 0; i < list->count; i++) {
-            if ((uintptr_t)list->payloads[i] - part.lowest > part.highest - part.lowest)
+            if ((uintptr_t)list->payloads[i] < part.lowest || (uintptr_t)list->payloads[i] > part.highest)
                 continue;
             sorting->payloads[sorting->count++] = list->payloads[i];
             if (sorting->count == SORTED_BLOCKS)

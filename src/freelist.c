@@ -29,10 +29,11 @@ unsigned hs_freelist_index(size_t block_bytes)
 
 size_t hs_freelist_least_bytes(unsigned index)
 {
-    unsigned range = index - HS_EXACT_LISTS;
+    unsigned range;
 
     if (index < HS_EXACT_LISTS)
         return HS_BLOCK_BYTES_LEAST + index * HS_ALIGNMENT;
+    range = index - HS_EXACT_LISTS;
     return (size_t)(4 + range % 4) << (range / 4 + RANGE_SHIFT - 2);
 }
 

@@ -9,10 +9,10 @@ static uint32_t extent_of(const struct hs_free_block *block)
 
 uint64_t hs_freetree_priority(const struct hs_free_block *block)
 {
-    uint64_t bits = ((uintptr_t)block ^ hs_block_key) * UINT64_C(0xD6E8FEB86659FD93);
+    uint64_t bits = hs_wrap_multiply((uintptr_t)block ^ hs_block_key, UINT64_C(0xD6E8FEB86659FD93));
 
     /* Twice: one product leaves addresses at a regular distance in a regular order. */
-    return (bits ^ bits >> 32) * UINT64_C(0xD6E8FEB86659FD93);
+    return hs_wrap_multiply(bits ^ bits >> 32, UINT64_C(0xD6E8FEB86659FD93));
 }
 
 bool hs_freetree_before(const struct hs_freelist *list, const struct hs_free_block *a, const struct hs_free_block *b)

@@ -252,7 +252,7 @@ static bool resize_locked(struct hs_large_set *set, struct hs_region *region, si
         return false;
     }
     hs_store_relaxed(&region->bytes, mapping_bytes); /* relaxed: the owner's own, or read under the lock */
-    set->bytes += mapping_bytes - old_bytes;
+    set->bytes = set->bytes - old_bytes + mapping_bytes;
     hs_large_cache_note_peak_locked(set);
     return true;
 }

@@ -32,7 +32,7 @@ static void unlink_locked(struct hs_large_set *set, struct hs_region *region) HS
     hs_region_unlink(&set->cached, region);
     set->cached_runs--;
     set->cached_bytes -= bytes_of(region);
-    (void)hs_add_relaxed(&all_cached_bytes, (size_t)0 - bytes_of(region));
+    (void)hs_subtract_relaxed(&all_cached_bytes, bytes_of(region));
 }
 
 /* Cuts a run that is off the list to `bytes`. Returns the rest of it, or NULL where there is no descriptor. */
@@ -283,7 +283,8 @@ struct hs_region *hs_large_cache_due_locked(struct hs_large_set *set, uint64_t n
     struct hs_region *leaving;
 
     hs_mutex_assert_held(&set->lock);
-    if (now_ms - set->period_began_ms >= decay_ms) {
+    /* The time was read before the lock was taken, and may be older than that of the last look. */
+    if (now_ms >= set->period_began_ms && now_ms - set->period_began_ms >= decay_ms) {
         set->period_began_ms = now_ms;
         set->last_peak_bytes = set->peak_bytes;
         set->peak_bytes = set->bytes;

@@ -64,7 +64,7 @@ uint64_t hs_os_entropy(void)
         if (start_up != NULL)
             memcpy(&bits, start_up, sizeof bits);
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        bits ^= (uint64_t)now.tv_nsec * UINT64_C(0x9E3779B97F4A7C15) ^ (uintptr_t)&bits;
+        bits ^= hs_wrap_multiply((uint64_t)now.tv_nsec, UINT64_C(0x9E3779B97F4A7C15)) ^ (uintptr_t)&bits;
     }
     errno = saved_errno;
     return bits;
@@ -85,7 +85,7 @@ bool hs_os_is_privileged(void)
 
 static char *align_up(char *address, size_t alignment)
 {
-    return address + (-(uintptr_t)address & (alignment - 1));
+    return address + hs_bytes_to_multiple((uintptr_t)address, alignment);
 }
 
 static char *move_break(intptr_t bytes)

@@ -179,10 +179,10 @@ void hs_region_enter_reserved(struct hs_region *region, const char *base, struct
 
 bool hs_region_holds(const struct hs_region *region, const void *address)
 {
-    uintptr_t offset = (uintptr_t)address - (uintptr_t)region->base;
+    uintptr_t begin = (uintptr_t)region->base, at = (uintptr_t)address;
 
     /* Relaxed: a bound; whoever owns a block in the region has seen the bytes that hold it. */
-    return offset < hs_load_relaxed(&region->bytes);
+    return at >= begin && at - begin < hs_load_relaxed(&region->bytes);
 }
 
 void hs_region_overlay_add(struct hs_region *region)

@@ -39,10 +39,11 @@ static inline unsigned hs_class_for(size_t block_bytes)
 /* The bytes of each block of the class. */
 static inline size_t hs_class_bytes(unsigned index)
 {
-    unsigned range = index - HS_CLASS_MEDIUM;
+    unsigned range;
 
     if (index < HS_CLASS_MEDIUM)
         return (size_t)index * HS_ALIGNMENT;
+    range = index - HS_CLASS_MEDIUM;
     return ((size_t)(9 + range % 8) << (range / 8 + 3)) * HS_ALIGNMENT;
 }
 

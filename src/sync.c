@@ -46,9 +46,9 @@ void hs_rank_push(const struct hs_mutex *mutex)
 
 void hs_rank_pop(const struct hs_mutex *mutex)
 {
-    for (unsigned i = held.count; i-- > 0;) {
-        if (held.mutex[i] == mutex) {
-            held.mutex[i] = held.mutex[--held.count];
+    for (unsigned i = held.count; i > 0; i--) {
+        if (held.mutex[i - 1] == mutex) {
+            held.mutex[i - 1] = held.mutex[--held.count];
             return;
         }
     }

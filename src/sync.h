@@ -98,6 +98,9 @@ void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank);
 #include "sync_native.h"
 #endif
 
+/* Takes from a count that others add to at the same time. */
+#define hs_subtract_relaxed(pointer, value) hs_add_relaxed((pointer), hs_wrap_subtract(0, (value)))
+
 #if defined(HS_CHECK_RANKS)
 void hs_rank_push(const struct hs_mutex *mutex);
 void hs_rank_pop(const struct hs_mutex *mutex);

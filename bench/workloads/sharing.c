@@ -15,7 +15,7 @@ static void write_often(void *block)
     volatile char *bytes = block;
 
     for (unsigned i = 0; i < WRITES; i++)
-        bytes[i % BYTES]++;
+        bytes[i % BYTES] = (char)(bytes[i % BYTES] + 1);
 }
 
 static void work(struct bench_worker *worker)

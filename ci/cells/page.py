@@ -69,8 +69,9 @@ def narrowed(cells):
     """Which cells run less than their suite, and why."""
     lines = []
     for cell in cells:
-        if cell.only or cell.without:
-            what = f"only {cell.only}" if cell.only else f"without {cell.without}"
+        if cell.only or cell.without or cell.built:
+            what = (f"only {cell.only}" if cell.only else f"without {cell.without}" if cell.without
+                    else "only what is built")
             lines.append(f"<li>{html.escape(cell.name)}: <code>{html.escape(what)}</code>: {html.escape(cell.why)}</li>")
     return f"<details><summary>* {len(lines)} cells run a part of their suite</summary><ul>{''.join(lines)}</ul></details>"
 

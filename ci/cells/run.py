@@ -69,11 +69,11 @@ class Runner:
         self.junit_path(cell).unlink(missing_ok=True)
         if cell.suite == BUILD and not cell.run:
             result = self.judge_command(cell, self.build_commands(cell))
+        elif cell.run and (cell.suite == BUILD or build is None or build["status"] == "passed"):
+            result = self.judge_command(cell, [self.shell_command(cell)])
         elif cell.suite != BUILD and build is not None and build["status"] != "passed":
             self.log_path(cell).write_text("the build failed: see its log\n", encoding="utf-8")
             result = make_result("failed", 0, why="the build failed")
-        elif cell.run:
-            result = self.judge_command(cell, [["bash", "-euo", "pipefail", "-c", cell.run]])
         else:
             result = self.run_tests(cell)
         result["seconds"] = round(time.monotonic() - begin, 1)
@@ -88,6 +88,10 @@ class Runner:
             return [configure]  # what is built is the other cells' matter
         return [configure, ["cmake", "--build", str(self.build_folder(row)), "-j", str(self.jobs)]]
 
+    def shell_command(self, cell):
+        variables = f"build={shlex.quote(str(self.build_folder(cell.row)))}; jobs={self.jobs}; "
+        return ["bash", "-euo", "pipefail", "-c", variables + cell.run]
+
     def judge_command(self, cell, commands):
         with open(self.log_path(cell), "wb") as log:
             for command in commands:
@@ -99,8 +103,11 @@ class Runner:
         return make_result("passed", 0)
 
     def run_tests(self, cell):
-        names = self.test_names(cell.row)
+        tests = self.tests(cell.row)
+        names = [test["name"] for test in tests]
         chosen = self.table.tests_of(cell, names)
+        if cell.built:
+            chosen = [test["name"] for test in tests if test["name"] in chosen and is_built(test)]
         if not chosen:
             self.log_path(cell).write_text("no test of this suite\n", encoding="utf-8")
             return make_result("empty" if cell.may_be_empty else "failed", 0, why="no test of this suite")
@@ -114,15 +121,14 @@ class Runner:
             return make_result("failed", 0, why=f"took more than {cell.limit} s")
         return judge_junit(self.junit_path(cell), status, set(chosen))
 
-    def test_names(self, row):
+    def tests(self, row):
         listed = subprocess.run(["ctest", "--test-dir", str(self.build_folder(row)), "--show-only=json-v1"],
                                 capture_output=True, check=True, stdin=subprocess.DEVNULL)
-        return [test["name"] for test in json.loads(listed.stdout)["tests"]]
+        return json.loads(listed.stdout)["tests"]
 
     def execute(self, cell, command, log):
         """The command's status, None where its time was over. Says now and then how far it has come."""
-        environment = dict(os.environ, build=str(self.build_folder(cell.row)), jobs=str(self.jobs),
-                           **cell.row.environment)
+        environment = dict(os.environ, **cell.row.environment)
         log.write(f"$ {shlex.join(command)[:200]}\n".encode())
         log.flush()
         begin = time.monotonic()
@@ -139,6 +145,11 @@ class Runner:
                         self.say(f"    {cell.name}: {time.monotonic() - begin:.0f} s{progress_of(self.log_path(cell))}")
             finally:
                 end_group(process)
+
+
+def is_built(test):
+    """ctest gives no command for a program that is not there."""
+    return bool(test.get("command")) and os.access(test["command"][0], os.X_OK)
 
 
 def end_group(process):

@@ -35,6 +35,7 @@ class Cell:
     without: str
     why: str
     run: str
+    built: bool
     may_be_empty: bool
     seconds: float
     limit: float
@@ -91,12 +92,13 @@ def make_row(text):
     if row.build == row.name:
         suites.setdefault(BUILD, {})
     for suite, more in sorted(suites.items(), key=lambda item: item[0] != BUILD):
-        unknown = set(more) - {"only", "without", "why", "run", "may_be_empty", "seconds", "limit"}
+        unknown = set(more) - {"only", "without", "why", "run", "built", "may_be_empty", "seconds", "limit"}
         if unknown:
             raise Wrong(f"{row.name}.{suite}: unknown: {', '.join(sorted(unknown))}")
-        if (more.get("only") or more.get("without")) and not more.get("why"):
+        if any(more.get(key) for key in ("only", "without", "built")) and not more.get("why"):
             raise Wrong(f"{row.name}.{suite} leaves tests out and does not say why")
         row.cells.append(Cell(row, suite, more.get("only", ""), more.get("without", ""), more.get("why", ""),
-                              more.get("run", ""), more.get("may_be_empty", False), more.get("seconds", DEFAULT_SECONDS),
+                              more.get("run", ""), more.get("built", False),
+                              more.get("may_be_empty", False), more.get("seconds", DEFAULT_SECONDS),
                               more.get("limit", DEFAULT_LIMIT)))
     return row

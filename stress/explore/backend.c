@@ -321,9 +321,9 @@ void hs_rank_pop(const struct hs_mutex *mutex)
 
     if (execution.is_quiet)
         return;
-    for (unsigned i = self->held_count; i-- > 0;) {
-        if (self->held[i] == mutex) {
-            self->held[i] = self->held[--self->held_count];
+    for (unsigned i = self->held_count; i > 0; i--) {
+        if (self->held[i - 1] == mutex) {
+            self->held[i - 1] = self->held[--self->held_count];
             return;
         }
     }

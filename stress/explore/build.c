@@ -12,8 +12,8 @@ void explore_copy(void *to, const void *from, unsigned long bytes)
         for (unsigned long i = 0; i < bytes; i++)
             target[i] = source[i];
     else
-        for (unsigned long i = bytes; i-- > 0;)
-            target[i] = source[i];
+        for (unsigned long i = bytes; i > 0; i--)
+            target[i - 1] = source[i - 1];
 }
 
 void explore_zero(void *at, unsigned long bytes)

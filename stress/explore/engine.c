@@ -420,6 +420,6 @@ uint64_t engine_signature(void)
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < execution.thread_count; i++)
-        sum += engine_mix(execution.threads[i].history, i + 1);
+        sum = hs_wrap_add(sum, engine_mix(execution.threads[i].history, i + 1));
     return sum;
 }

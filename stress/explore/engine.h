@@ -154,7 +154,7 @@ static inline struct thread *engine_self(void)
 /* Mixes a number into a hash. */
 static inline uint64_t engine_mix(uint64_t hash, uint64_t number)
 {
-    hash = (hash ^ number) * UINT64_C(0x9E3779B97F4A7C15);
+    hash = hs_wrap_multiply(hash ^ number, UINT64_C(0x9E3779B97F4A7C15));
     return hash ^ hash >> 29;
 }
 

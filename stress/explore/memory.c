@@ -209,7 +209,7 @@ void memory_write_quietly(volatile void *address, size_t bytes, uint64_t value)
 /* The slot of an address: that of this execution, or one that is free in it. */
 static struct location *slot_of(uintptr_t address)
 {
-    size_t index = (size_t)((address >> 1) * UINT64_C(0x9E3779B97F4A7C15) >> 50) % LOCATIONS;
+    size_t index = (size_t)(hs_wrap_multiply(address >> 1, UINT64_C(0x9E3779B97F4A7C15)) >> 50) % LOCATIONS;
 
     while (locations[index].generation == generation && locations[index].address != address)
         index = (index + 1) % LOCATIONS;
@@ -308,7 +308,7 @@ uint64_t memory_load(const volatile void *address, size_t bytes, bool acquires, 
     store = &location->stores[index];
     location->seen[execution.current] = location->first + index;
     event = engine_event(EVENT_LOAD, address, store->value, stale, store->event, place);
-    location->reads += event;
+    location->reads = hs_wrap_add(location->reads, event);
     if (acquires) {
         order_acquire(address);
         learn(store);
@@ -409,7 +409,7 @@ void memory_write_plain(volatile void *address, size_t bytes, const void *place)
 
 struct handover *memory_handover(const struct hs_mutex *mutex)
 {
-    size_t index = (size_t)(((uintptr_t)mutex >> 3) * UINT64_C(0x9E3779B97F4A7C15) >> 50) % MUTEXES;
+    size_t index = (size_t)(hs_wrap_multiply((uintptr_t)mutex >> 3, UINT64_C(0x9E3779B97F4A7C15)) >> 50) % MUTEXES;
 
     while (handover_owners[index] != mutex && handover_owners[index] != NULL)
         index = (index + 1) % MUTEXES;

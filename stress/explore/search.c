@@ -116,10 +116,10 @@ void search_begin_replay(const struct answers *answers)
 
 static uint64_t draw(void)
 {
-    uint64_t z = search.state += UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t z = search.state = hs_wrap_add(search.state, UINT64_C(0x9E3779B97F4A7C15));
 
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    z = hs_wrap_multiply(z ^ z >> 30, UINT64_C(0xBF58476D1CE4E5B9));
+    z = hs_wrap_multiply(z ^ z >> 27, UINT64_C(0x94D049BB133111EB));
     return z ^ z >> 31;
 }
 

@@ -173,9 +173,14 @@ void world_rewind(void)
 /* The span that holds an address, or SPANS. */
 static unsigned span_of(const volatile void *address)
 {
-    for (unsigned i = 0; i < SPANS; i++)
-        if ((uintptr_t)address - (uintptr_t)spans[i].base < spans[i].bytes)
+    uintptr_t at = (uintptr_t)address;
+
+    for (unsigned i = 0; i < SPANS; i++) {
+        uintptr_t begin = (uintptr_t)spans[i].base;
+
+        if (at >= begin && at - begin < spans[i].bytes)
             return i;
+    }
     return SPANS;
 }
 
@@ -285,7 +290,7 @@ static bool add_hole(struct hole hole)
 /* The first address in a hole that is aligned as asked for, or NULL where the hole is too short. */
 static char *place_in(const struct hole *hole, size_t bytes, size_t alignment, size_t offset)
 {
-    char *base = hole->base + (-(uintptr_t)(hole->base + offset) & (alignment - 1));
+    char *base = hole->base + hs_bytes_to_multiple((uintptr_t)(hole->base + offset), alignment);
 
     return base + bytes <= hole->base + hole->bytes ? base : NULL;
 }

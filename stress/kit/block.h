@@ -66,7 +66,7 @@ struct kit_block {
 /* Deed, thread and a number (of the operation, or of bytes) in one word. */
 static inline uint64_t kit_deed_pack(enum kit_deed deed, unsigned thread, uint64_t number)
 {
-    return (uint64_t)deed | (uint64_t)(thread & 0xFFFF) << 8 | number << 24;
+    return (uint64_t)deed | (uint64_t)(thread & 0xFFFF) << 8 | (number & UINT64_MAX >> 24) << 24;
 }
 
 static inline enum kit_deed kit_deed_of(uint64_t packed)

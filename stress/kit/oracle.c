@@ -95,7 +95,8 @@ static const struct kit_block *covering(const struct kit_run *run, const struct 
         const struct kit_block *other = &run->blocks[i];
         uintptr_t begin = kit_get(other->address);
 
-        if (other != block && begin != 0 && address - begin < covered_bytes(kit_get(other->usable_bytes)))
+        if (other != block && begin != 0 && address >= begin &&
+            address - begin < covered_bytes(kit_get(other->usable_bytes)))
             return other;
     }
     return NULL;

@@ -89,7 +89,9 @@ void *kit_pages_map_shared(size_t bytes)
 
 void kit_pages_unmap(void *base, size_t bytes)
 {
-    if ((uintptr_t)base - (uintptr_t)reserve.base < reserve.bytes)
+    uintptr_t at = (uintptr_t)base, begin = (uintptr_t)reserve.base;
+
+    if (at >= begin && at - begin < reserve.bytes)
         leave_reserve();
     else
         unmap(base, bytes);

@@ -2,13 +2,15 @@
 
 #include <string.h>
 
+#include "wrap.h"
+
 #define STEP UINT64_C(0x9E3779B97F4A7C15)
 
 enum { WORD = sizeof(uint64_t) };
 
 static uint64_t word_at(uint64_t key, size_t index)
 {
-    return key + (uint64_t)index * STEP;
+    return kit_wrap_add(key, kit_wrap_multiply(index, STEP));
 }
 
 unsigned char kit_pattern_byte(uint64_t key, size_t offset)

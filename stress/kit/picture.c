@@ -172,7 +172,7 @@ static void lay_out_cells(struct kit_picture *picture)
 
 static bool span_holds(const struct kit_span *span, uintptr_t base)
 {
-    return base - span->base < span->bytes;
+    return base >= span->base && base - span->base < span->bytes;
 }
 
 /* span_count where it is in none of them. */

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "wrap.h"
+
 struct kit_rng {
     uint64_t state;
 };
@@ -15,14 +17,14 @@ struct kit_rng {
 /* A bijection that spreads every input bit over the output: the finalizer of splitmix64. */
 static inline uint64_t kit_scramble(uint64_t bits)
 {
-    bits = (bits ^ (bits >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    bits = (bits ^ (bits >> 27)) * UINT64_C(0x94D049BB133111EB);
+    bits = kit_wrap_multiply(bits ^ (bits >> 30), UINT64_C(0xBF58476D1CE4E5B9));
+    bits = kit_wrap_multiply(bits ^ (bits >> 27), UINT64_C(0x94D049BB133111EB));
     return bits ^ (bits >> 31);
 }
 
 static inline uint64_t kit_rng_next(struct kit_rng *rng)
 {
-    rng->state += UINT64_C(0x9E3779B97F4A7C15);
+    rng->state = kit_wrap_add(rng->state, UINT64_C(0x9E3779B97F4A7C15));
     return kit_scramble(rng->state);
 }
 
@@ -45,11 +47,11 @@ static inline bool kit_rng_percent(struct kit_rng *rng, unsigned percent)
 
 static inline struct kit_rng kit_rng_for(uint64_t seed, const char *name, unsigned thread)
 {
-    uint64_t bits = kit_scramble(seed + UINT64_C(0x9E3779B97F4A7C15));
+    uint64_t bits = kit_scramble(kit_wrap_add(seed, UINT64_C(0x9E3779B97F4A7C15)));
 
     for (; *name != '\0'; name++)
         bits = kit_scramble(bits ^ (unsigned char)*name);
-    return (struct kit_rng){kit_scramble(bits + thread)};
+    return (struct kit_rng){kit_scramble(kit_wrap_add(bits, thread))};
 }
 
 #endif

@@ -58,7 +58,7 @@ static void gate_pass(struct kit_gate *gate, struct kit_thread *thread)
 
 static void gate_open(struct kit_gate *gate, unsigned count)
 {
-    while (count-- > 0)
+    for (; count > 0; count--)
         (void)sem_post(&gate->open);
 }
 

@@ -113,9 +113,12 @@ static size_t units_of(const struct kit_block *block)
 /* True if the block covers a unit whose number is `offset` modulo `period`. */
 static bool covers(const struct attack *attack, const struct kit_block *block, size_t offset, size_t period)
 {
-    size_t first = (kit_get(block->address) - (uintptr_t)attack->buffer) / UNIT_BYTES;
+    size_t first;
 
-    return (offset - first) % period < units_of(block);
+    if (!kit_block_is_live(block))
+        return false;
+    first = (kit_get(block->address) - (uintptr_t)attack->buffer) / UNIT_BYTES;
+    return (offset + period - first % period) % period < units_of(block);
 }
 
 /* By how much the gaps that the covering blocks spoil are larger than these blocks. */

@@ -77,9 +77,9 @@ static void sink(struct sight *sights, size_t at, size_t count)
 
 static void sort_by_line(struct sight *sights, size_t count)
 {
-    for (size_t i = count / 2; i-- > 0;)
-        sink(sights, i, count);
-    for (size_t last = count; last-- > 1;) {
+    for (size_t i = count / 2; i > 0; i--)
+        sink(sights, i - 1, count);
+    for (size_t last = count - 1; last > 0 && last < count; last--) {
         struct sight first = sights[0];
 
         sights[0] = sights[last];

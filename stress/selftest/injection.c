@@ -2,6 +2,7 @@
 #include "expect.h"
 #include "faults.h"
 #include "heapster.h"
+#include "wrap.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -70,7 +71,7 @@ static unsigned failed_by_chance(unsigned per_mille, uint64_t seed, uint64_t *ca
     kit_faults_arm(&plan);
     *calls = 0;
     for (unsigned i = 0; i < CALLS; i++)
-        *calls = *calls * 3 + hs_os_fault(HS_OS_MMAP);
+        *calls = kit_wrap_add(kit_wrap_multiply(*calls, 3), hs_os_fault(HS_OS_MMAP));
     return (unsigned)kit_faults_disarm().failed[HS_OS_MMAP];
 }
 

@@ -288,7 +288,7 @@ static void call_burst(struct duel *duel)
 
     if (kit_rng_below(&duel->rng, 8) == 0)
         count = duel->live_count;
-    while (count-- > 0 && agrees(duel))
+    for (; count > 0 && agrees(duel); count--)
         call_release(duel);
 }
 

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 #include <sys/mman.h>
 
+#include "compiler.h"
 #include "duel.h"
 
 #define BUFFER_BYTES_MAX ((size_t)64 << 20)
@@ -40,7 +41,7 @@ static int map_buffer(void **state)
     (void)state;
     if (mapping == MAP_FAILED)
         return -1;
-    buffer = mapping + (-(uintptr_t)mapping & (DUEL_BASE_ALIGNMENT - 1));
+    buffer = mapping + hs_bytes_to_multiple((uintptr_t)mapping, DUEL_BASE_ALIGNMENT);
     return 0;
 }
 

@@ -158,7 +158,7 @@ static void purge_huge_pages(void *context)
 {
     struct hs_arena *arena = make_arena(HS_REGION_BREAK);
     char *block = take_in_huge_pages(arena);
-    char *first = block + (-(uintptr_t)block & (HS_HUGE_PAGE_BYTES - 1));
+    char *first = block + hs_bytes_to_multiple((uintptr_t)block, HS_HUGE_PAGE_BYTES);
     uint64_t purged = hs_load_relaxed(&hs_os_purged_bytes);
 
     (void)context;
@@ -215,11 +215,11 @@ static void lower_the_break(void *context)
     grow_to(arena, 100 * MEBIBYTE);
     while (count < COUNT_OF(blocks))
         blocks[count++] = take(arena, MEBIBYTE);
-    while (count-- > 0) {
+    for (; count > 0; count--) {
         const struct hs_region *top = arena->break_top;
         const char *end;
 
-        heapster_free(blocks[count]);
+        heapster_free(blocks[count - 1]);
         (void)hs_arena_trim(arena, 0);
         end = top->base + hs_load_relaxed(&top->bytes);
         REQUIRE(top->huge_to <= end);

@@ -23,9 +23,9 @@ static void pop_and_push(void *context)
     REQUIRE(count_in_bin(hs_cache_self, bytes) == in_bin + count);
     REQUIRE(count_in_bins(hs_cache_self) == in_bins + count);
     require_cached(0, count, count);
-    for (unsigned i = count; i-- > 0;) {
-        REQUIRE(heapster_malloc(bytes) == payloads[i]);
-        REQUIRE(state_of(payloads[i]) == HS_STATE_USED);
+    for (unsigned i = count; i > 0; i--) {
+        REQUIRE(heapster_malloc(bytes) == payloads[i - 1]);
+        REQUIRE(state_of(payloads[i - 1]) == HS_STATE_USED);
     }
     REQUIRE(count_in_bins(hs_cache_self) == in_bins);
     give(count);

@@ -301,7 +301,7 @@ static void C4(void **state)
 /* By one, or back. */
 static void miscount(_Atomic uint64_t *count, bool is_repair, uint64_t by)
 {
-    hs_store_relaxed(count, hs_load_relaxed(count) + (is_repair ? 0 - by : by));
+    hs_store_relaxed(count, is_repair ? hs_load_relaxed(count) - by : hs_load_relaxed(count) + by);
 }
 
 static void miscount_an_outbox(bool is_repair)

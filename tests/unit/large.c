@@ -309,31 +309,34 @@ static void trim_while_unmapping_is_refused(const struct hs_large_set *set)
     assert_non_null(set->idle);
 }
 
+static void expect_idle_mappings_to_leave(const struct hs_large_set *set, heapster_arena *arena)
+{
+    void *blocks[10];
+    uint64_t unmapped;
+
+    (void)heapster_trim(0);
+    for (size_t k = 0; k < COUNT_OF(blocks); k++)
+        blocks[k] = arena == NULL ? heapster_malloc(MEBIBYTE) : heapster_arena_malloc(arena, MEBIBYTE);
+    fail_os_calls(1U << HS_OS_MUNMAP);
+    for (size_t k = 0; k < COUNT_OF(blocks); k++)
+        heapster_free(blocks[k]);
+    fail_os_calls(0);
+    trim_while_unmapping_is_refused(set);
+    unmapped = os_calls_made(HS_OS_MUNMAP);
+    assert_true(heapster_trim(0));
+    assert_null(set->idle);
+    assert_true(os_calls_made(HS_OS_MUNMAP) >= unmapped + COUNT_OF(blocks));
+    assert_sound();
+}
+
 /* The kernel takes back later what it refused. */
 static void trim_returns_idle_mappings(void **state)
 {
     heapster_arena *arena = heapster_arena_create(NULL);
-    const struct hs_large_set *sets[] = {&hs_heap_large, inside(arena)->large};
 
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(sets); i++) {
-        void *blocks[10];
-        uint64_t unmapped;
-
-        (void)heapster_trim(0);
-        for (size_t k = 0; k < COUNT_OF(blocks); k++)
-            blocks[k] = i == 0 ? heapster_malloc(MEBIBYTE) : heapster_arena_malloc(arena, MEBIBYTE);
-        fail_os_calls(1U << HS_OS_MUNMAP);
-        for (size_t k = 0; k < COUNT_OF(blocks); k++)
-            heapster_free(blocks[k]);
-        fail_os_calls(0);
-        trim_while_unmapping_is_refused(sets[i]);
-        unmapped = os_calls_made(HS_OS_MUNMAP);
-        assert_true(heapster_trim(0));
-        assert_null(sets[i]->idle);
-        assert_true(os_calls_made(HS_OS_MUNMAP) >= unmapped + COUNT_OF(blocks));
-        assert_sound();
-    }
+    expect_idle_mappings_to_leave(&hs_heap_large, NULL);
+    expect_idle_mappings_to_leave(inside(arena)->large, arena);
     heapster_arena_destroy(arena);
 }
 

@@ -124,7 +124,8 @@ static void shortest_run_that_fits_serves(void **state)
 static void aligned_request_takes_what_is_aligned(void **state)
 {
     size_t alignment = (size_t)1 << 24;
-    char *block = heapster_aligned_alloc(alignment, MEBIBYTE), *wall = take(4 * MEBIBYTE), *other = take(MEBIBYTE);
+    /* In this order, so that the wall lies between the two that are kept, which would become one run. */
+    char *other = take(MEBIBYTE), *wall = take(4 * MEBIBYTE), *block = heapster_aligned_alloc(alignment, MEBIBYTE);
 
     (void)state;
     heapster_free(block);
@@ -336,6 +337,25 @@ static void peak_is_forgotten(void **state)
     assert_sound();
 }
 
+/* The clock is read before the lock is taken: a thread may come with an older time than the one before it. */
+static void older_time_ends_no_period(void **state)
+{
+    char *block = take(16 * MEBIBYTE), *small = take(MEBIBYTE);
+    uint64_t now_ms = hs_os_now_ms() + DECAY_MS;
+
+    (void)state;
+    heapster_free(block);
+    hs_heap_large.cached->cached_since_ms = now_ms + 2 * DECAY_MS;
+    hs_large_decay(&hs_heap_large, now_ms);
+    assert_int_equal(hs_heap_large.period_began_ms, now_ms);
+    hs_large_decay(&hs_heap_large, now_ms - 1);
+    assert_int_equal(hs_heap_large.period_began_ms, now_ms);
+    hs_large_decay(&hs_heap_large, now_ms + DECAY_MS - 1);
+    assert_true(hs_heap_large.cached_bytes > 16 * MEBIBYTE);
+    heapster_free(small);
+    assert_sound();
+}
+
 static void cache_gives_way_to_arenas(void **state)
 {
     char *block = take(16 * MEBIBYTE);
@@ -347,7 +367,7 @@ static void cache_gives_way_to_arenas(void **state)
     before = hs_heap_large.cached_bytes;
     (void)hs_add_relaxed(&hs_arena_all_region_bytes, 4 * MEBIBYTE);
     hs_large_decay(&hs_heap_large, hs_os_now_ms());
-    (void)hs_add_relaxed(&hs_arena_all_region_bytes, (size_t)0 - 4 * MEBIBYTE);
+    (void)hs_subtract_relaxed(&hs_arena_all_region_bytes, 4 * MEBIBYTE);
     assert_int_equal(hs_heap_large.cached_bytes, before - 4 * MEBIBYTE);
     assert_sound();
 }
@@ -371,6 +391,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(destroy_empties_the_cache),
         cmocka_unit_test(old_runs_decay),
         cmocka_unit_test(peak_is_forgotten),
+        cmocka_unit_test(older_time_ends_no_period),
         cmocka_unit_test(cache_gives_way_to_arenas),
     };
 

@@ -48,7 +48,7 @@ static void free_block_holds_no_pages(void **state)
     heapster_arena *arena = heapster_arena_create(NULL);
     char *before = heapster_arena_malloc(arena, 100), *block = heapster_arena_malloc(arena, bytes);
     char *after = heapster_arena_malloc(arena, 100);
-    char *inner = block + (-(uintptr_t)block & (page - 1)) + page;
+    char *inner = block + hs_bytes_to_multiple((uintptr_t)block, page) + page;
     unsigned char residency[8] = {0};
 
     (void)state;
