@@ -82,7 +82,10 @@ static void *allocate_zeroed(struct hs_arena *arena, size_t count, size_t bytes)
         errno = ENOMEM;
         return NULL;
     }
-    payload = arena == NULL ? hs_cache_pop(total_bytes) : NULL;
+    if (arena != NULL)
+        payload = NULL;
+    else if (!hs_cache_pop_tiny(total_bytes, &payload))
+        payload = hs_cache_pop(total_bytes);
     if (payload == NULL) {
         hs_heap_start();
         payload = take(arena, total_bytes, HS_ALIGNMENT, &zeroed);
@@ -210,15 +213,19 @@ void *hs_malloc_slowly(size_t bytes)
     return allocate(NULL, bytes, HS_ALIGNMENT);
 }
 
-void hs_free_slowly(void *ptr)
+static HS_NOINLINE void free_past_cache(void *ptr)
 {
     struct hs_owner owner;
 
-    if (ptr == NULL || hs_cache_push(ptr))
-        return;
     hs_heap_start();
     if (resolve(ptr, "free", &owner))
         release(ptr, &owner);
+}
+
+void hs_free_slowly(void *ptr)
+{
+    if (ptr != NULL && !hs_cache_push(ptr))
+        free_past_cache(ptr);
 }
 
 void *heapster_malloc(size_t bytes)

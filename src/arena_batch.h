@@ -35,6 +35,13 @@ struct hs_batch {
     struct hs_block *run;
 };
 
+/* Adds blocks that stand side by side. */
+static inline void hs_batch_add(struct hs_batch *batch, struct hs_block *first, unsigned blocks)
+{
+    for (; blocks > 0; blocks--, first = hs_block_right(first))
+        batch->payloads[batch->count++] = hs_block_payload(first);
+}
+
 /* Takes up to batch->most blocks of `block_bytes`, or a run of `run_bytes` at the most (0: no run). False where there
  * is no memory. */
 bool hs_arena_take_batch(struct hs_arena *arena, size_t block_bytes, size_t run_bytes, struct hs_batch *batch);

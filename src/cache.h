@@ -59,13 +59,13 @@
 
 enum {
     HS_BIN_SLOTS_LEAST = 7, /* with the sentinel before them a power of two */
-    HS_BIN_SLOTS_MOST = 127,
+    HS_BIN_SLOTS_MOST = 255,
     HS_OUTBOXES = 16,
-    HS_CACHE_RECORD_BYTES = 64 * 1024
+    HS_CACHE_RECORD_BYTES = 192 * 1024
 };
 
 #define HS_BIN_BYTES_MOST ((size_t)32 * 1024)
-#define HS_CACHE_BYTES_MOST ((size_t)512 * 1024)
+#define HS_CACHE_BYTES_MOST ((size_t)1024 * 1024)
 #define HS_INBOX_BYTES_MOST ((size_t)512 * 1024)
 
 /* What the fast paths need. */
@@ -103,8 +103,9 @@ struct hs_cache {
     _Atomic size_t run_bytes;         /* of its uncut part */
     _Atomic uint64_t run_cuts;        /* blocks cut off it and those before it; only grows */
     size_t next_run_bytes;
-    size_t bin_bytes; /* what all bins may hold as they are */
-    void *pending;    /* what was taken from the inbox and is not sorted into bins yet: a chain */
+    size_t bin_bytes;       /* what all bins may hold as they are */
+    unsigned next_narrowed; /* the bin that is to give room next, when another one needs it */
+    void *pending;          /* what was taken from the inbox and is not sorted into bins yet: a chain */
     struct hs_outbox outboxes[HS_OUTBOXES];
     uint32_t slow_paths;
     uint64_t looked_at_ms; /* when unused bins were given back, or the thread ended */

@@ -6,7 +6,7 @@
 #include "os.h"
 #include "pool.h"
 
-_Static_assert(sizeof(struct hs_magazine) == 64 * sizeof(void *), "eight cache lines");
+_Static_assert(sizeof(struct hs_magazine) == 128 * sizeof(void *), "sixteen cache lines");
 _Static_assert(sizeof(struct hs_slab) == sizeof(struct hs_magazine), "a slab's head takes the place of one magazine");
 
 static struct hs_pool depots = HS_POOL_INITIALIZER(struct hs_depot, (size_t)4 * 1024);
@@ -19,6 +19,7 @@ struct hs_depot *hs_depot_make(void)
         return NULL;
     hs_mutex_init(&depot->emptying, HS_RANK_EMPTYING);
     hs_mutex_init(&depot->lock, HS_RANK_DEPOT);
+    depot->asked_at_ms = hs_os_now_ms();
     return depot;
 }
 
@@ -65,22 +66,61 @@ static struct hs_magazine *take_empty_locked(struct hs_depot *depot) HS_REQUIRES
     return depot->fresh++;
 }
 
+/* A magazine of the class with room for `count` blocks, the newest one if it has it; NULL where there is no memory, or
+ * the depot is full. */
+static struct hs_magazine *magazine_for_locked(struct hs_depot *depot, unsigned class_index, unsigned count)
+    HS_REQUIRES(depot->lock)
+{
+    struct hs_magazine *magazine = first_locked(depot, class_index);
+
+    hs_mutex_assert_held(&depot->lock);
+    if (hs_load_relaxed(&depot->blocks) >= HS_DEPOT_BLOCKS_MOST) /* relaxed: as above */
+        return NULL;
+    if (magazine != NULL && magazine->count + count <= HS_MAGAZINE_BLOCKS)
+        return magazine;
+    magazine = take_empty_locked(depot);
+    if (magazine == NULL)
+        return NULL;
+    magazine->count = 0;
+    magazine->next = first_locked(depot, class_index);
+    hs_store_relaxed(&depot->magazines[class_index], magazine);
+    return magazine;
+}
+
 bool hs_depot_put(struct hs_depot *depot, unsigned class_index, void *const *payloads, unsigned count)
 {
-    struct hs_magazine *magazine = NULL;
+    struct hs_magazine *magazine;
 
     hs_mutex_lock(&depot->lock);
-    if (hs_load_relaxed(&depot->blocks) < HS_DEPOT_BLOCKS_MOST) /* relaxed: as above */
-        magazine = take_empty_locked(depot);
+    magazine = magazine_for_locked(depot, class_index, count);
     if (magazine != NULL) {
-        memcpy(magazine->payloads, payloads, count * sizeof *payloads);
-        magazine->count = count;
-        magazine->next = first_locked(depot, class_index);
-        hs_store_relaxed(&depot->magazines[class_index], magazine);
+        memcpy(magazine->payloads + magazine->count, payloads, count * sizeof *payloads);
+        magazine->count += count;
         count_locked(depot, class_index, count);
     }
     hs_mutex_unlock(&depot->lock);
     return magazine != NULL;
+}
+
+unsigned hs_depot_put_mixed(struct hs_depot *depot, void *const *payloads, unsigned count, bool is_sent)
+{
+    uint64_t most_sent_bytes = is_sent ? hs_depot_sent_bytes_most(depot) : UINT64_MAX;
+    unsigned put = 0;
+
+    hs_mutex_lock(&depot->lock);
+    for (; put < count && depot->sent_bytes < most_sent_bytes; put++) {
+        unsigned class_index = hs_class_of_block(hs_block_of(payloads[put]));
+        struct hs_magazine *magazine = magazine_for_locked(depot, class_index, 1);
+
+        if (magazine == NULL)
+            break;
+        magazine->payloads[magazine->count++] = payloads[put];
+        count_locked(depot, class_index, 1);
+        if (is_sent)
+            depot->sent_bytes += hs_class_bytes(class_index);
+    }
+    hs_mutex_unlock(&depot->lock);
+    return put;
 }
 
 unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payloads, unsigned most)
@@ -93,7 +133,8 @@ unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payl
     if (magazine != NULL) {
         taken = magazine->count < most ? (unsigned)magazine->count : most;
         magazine->count -= taken;
-        depot->taken += taken;
+        hs_store_relaxed(&depot->taken, hs_load_relaxed(&depot->taken) + taken); /* relaxed: as above */
+        depot->sent_bytes = 0;
         memcpy(payloads, magazine->payloads + magazine->count, taken * sizeof *payloads);
         count_locked(depot, class_index, (uint64_t)0 - taken);
         if (magazine->count == 0) {
@@ -241,6 +282,7 @@ static struct hs_magazine *take_all_locked(struct hs_depot *depot, size_t *count
     hs_mutex_assert_held(&depot->lock);
     *count = 0;
     *last = NULL;
+    depot->sent_bytes = 0;
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
         struct hs_magazine *magazine;
 
@@ -333,16 +375,20 @@ bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena)
     return had_any;
 }
 
-void hs_depot_empty_if_unused(struct hs_depot *depot, struct hs_arena *arena)
+bool hs_depot_is_unused(struct hs_depot *depot, uint64_t now_ms, uint64_t decay_ms)
 {
-    bool is_unused;
+    bool is_unused = false;
 
     hs_mutex_lock(&depot->lock);
-    is_unused = depot->taken == depot->seen_taken;
-    depot->seen_taken = depot->taken;
+    if (now_ms - depot->asked_at_ms >= decay_ms) {
+        uint64_t taken = hs_load_relaxed(&depot->taken); /* relaxed: as in count_locked */
+
+        is_unused = taken == depot->seen_taken;
+        depot->seen_taken = taken;
+        depot->asked_at_ms = now_ms;
+    }
     hs_mutex_unlock(&depot->lock);
-    if (is_unused)
-        (void)hs_depot_empty(depot, arena);
+    return is_unused;
 }
 
 struct hs_mutex *hs_depot_pool_lock(void)

@@ -28,7 +28,12 @@
 #include "arena_batch.h"
 #include "size_class.h"
 
-enum { HS_MAGAZINE_BLOCKS = 62, HS_DEPOT_BLOCKS_MOST = 512 * 1024, HS_SLAB_BYTES = 256 * 1024 };
+enum { HS_MAGAZINE_BLOCKS = 126, HS_DEPOT_BLOCKS_MOST = 512 * 1024, HS_SLAB_BYTES = 256 * 1024 };
+
+/* What other arenas' threads put in while no thread of this one takes anything out: so much, or a share of the arena,
+ * one part in ...; what is more goes to the arena. */
+#define HS_DEPOT_SENT_BYTES_MOST ((uint64_t)2 << 20)
+enum { HS_DEPOT_SENT_SHARE = 4 };
 
 struct hs_magazine {
     struct hs_magazine *next;
@@ -39,7 +44,7 @@ struct hs_magazine {
 /* Magazines of a depot, side by side. */
 struct hs_slab {
     struct hs_slab *next;
-    void *unused[63];
+    void *unused[127];
     struct hs_magazine magazines[];
 };
 
@@ -52,7 +57,11 @@ struct hs_depot {
     _Atomic(struct hs_magazine *) magazines[HS_CLASSES];
     struct hs_magazine *empty;
     _Atomic uint64_t blocks, bytes;
-    uint64_t taken, seen_taken; /* blocks taken out so far, and at the last look for an unused depot */
+    uint64_t sent_bytes;          /* put in by other arenas' threads since something was taken out */
+    _Atomic uint64_t arena_bytes; /* of the arena's regions, when it was about to grow the last time */
+    uint64_t asked_at_ms;
+    _Atomic uint64_t taken; /* blocks taken out so far */
+    uint64_t seen_taken;    /* at the last look for an unused depot */
 };
 
 /* A depot for the arena, or NULL where there is no memory. */
@@ -61,6 +70,18 @@ struct hs_depot *hs_depot_make(void);
 /* Puts up to HS_MAGAZINE_BLOCKS blocks in; false, with nothing changed, where there is no memory, or the depot is full.
  */
 bool hs_depot_put(struct hs_depot *depot, unsigned class_index, void *const *payloads, unsigned count);
+
+/* What other arenas' threads may put in between two takes. */
+static inline uint64_t hs_depot_sent_bytes_most(const struct hs_depot *depot)
+{
+    uint64_t share_bytes = hs_load_relaxed(&depot->arena_bytes) / HS_DEPOT_SENT_SHARE; /* relaxed: a bound */
+
+    return share_bytes > HS_DEPOT_SENT_BYTES_MOST ? share_bytes : HS_DEPOT_SENT_BYTES_MOST;
+}
+
+/* Puts blocks of any class in that were sent here from another arena. Returns how many: no more while nobody takes
+ * anything out, see HS_DEPOT_SENT_BYTES_MOST, or where there is no memory, or the depot is full. */
+unsigned hs_depot_put_mixed(struct hs_depot *depot, void *const *payloads, unsigned count, bool is_sent);
 
 /* Whether there is anything of the class: a hint. */
 static inline bool hs_depot_has(const struct hs_depot *depot, unsigned class_index)
@@ -84,8 +105,8 @@ bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena);
 /* Waits for a thread that empties the depot, if there is one. True if there was. */
 bool hs_depot_wait(struct hs_depot *depot);
 
-/* The same, if nothing was taken out since it was asked the last time. */
-void hs_depot_empty_if_unused(struct hs_depot *depot, struct hs_arena *arena);
+/* True if nothing was taken out since it was asked the last time, and that is so long ago; asked sooner it says no. */
+bool hs_depot_is_unused(struct hs_depot *depot, uint64_t now_ms, uint64_t decay_ms);
 
 /* For fork: the lock of the pool that depots come from. */
 struct hs_mutex *hs_depot_pool_lock(void);
