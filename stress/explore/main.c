@@ -1,48 +1,229 @@
-#include "engine.h"
-#include "explore.h"
-#include "scenarios.h"
+/*
+ * heapster-explore: searches the interleavings of small programs on the allocator's own code.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine.h"
+#include "explore.h"
+#include "scenarios.h"
+
+enum { EXIT_FOUND = 1, EXIT_USAGE = 2 };
+
+static const char usage[] =
+    "usage: heapster-explore [--all | --scenario NAME | --program TEXT | --replay TOKEN | --list] [options]\n"
+    "  --model sc|c11            what a load may return (c11)\n"
+    "  --strategy dfs|pct|random (dfs)\n"
+    "  --seed N, --depth N       of pct and random (1, 3)\n"
+    "  --preemptions N, --stale N, --faults N   bounds, instead of the scenario's\n"
+    "  --seconds N               for each program (dfs: no limit; otherwise 10)\n"
+    "  --quick                   2 seconds for each program\n"
+    "  --times N                 how often a token is replayed (1)\n"
+    "Ends with 0 where nothing is wrong, with 1 after a failure, whose token it prints.\n";
+
+struct request {
+    const char *scenario, *program, *replay;
+    bool is_all, is_list;
+    struct plan plan;
+    long preemptions, stale_loads, faults; /* -1: the scenario's */
+    unsigned long times;
+};
+
+static struct program program;
+static struct finding finding;
+static struct token token;
+static char token_text[TOKEN_BYTES];
+
+static int complain(const char *what, const char *which)
+{
+    (void)fprintf(stderr, "heapster-explore: %s %s\n%s", what, which, usage);
+    return EXIT_USAGE;
+}
+
+static bool read_number(const char *text, long *number)
+{
+    char *end;
+
+    *number = strtol(text, &end, 10);
+    return end != text && *end == '\0' && *number >= 0;
+}
+
+static bool read_strategy(const char *text, enum strategy *strategy)
+{
+    if (strcmp(text, "dfs") != 0 && strcmp(text, "pct") != 0 && strcmp(text, "random") != 0)
+        return false;
+    *strategy = text[0] == 'd' ? STRATEGY_DFS : text[0] == 'p' ? STRATEGY_PCT : STRATEGY_RANDOM;
+    return true;
+}
+
+/* True for an option that takes a value, and a value that it can take. */
+static bool read_option(struct request *request, const char *name, const char *value)
+{
+    long number = 0;
+    bool is_number = read_number(value, &number);
+
+    if (strcmp(name, "--scenario") == 0)
+        request->scenario = value;
+    else if (strcmp(name, "--program") == 0)
+        request->program = value;
+    else if (strcmp(name, "--replay") == 0)
+        request->replay = value;
+    else if (strcmp(name, "--model") == 0)
+        return token_parse_model(value, &request->plan.model) && request->plan.model != MODEL_TSO;
+    else if (strcmp(name, "--strategy") == 0)
+        return read_strategy(value, &request->plan.strategy);
+    else if (strcmp(name, "--seed") == 0 && is_number)
+        request->plan.seed = (uint64_t)number;
+    else if (strcmp(name, "--depth") == 0 && is_number && number >= 1 && number <= 5)
+        request->plan.depth = (unsigned)number;
+    else if (strcmp(name, "--preemptions") == 0 && is_number)
+        request->preemptions = number;
+    else if (strcmp(name, "--stale") == 0 && is_number)
+        request->stale_loads = number;
+    else if (strcmp(name, "--faults") == 0 && is_number)
+        request->faults = number;
+    else if (strcmp(name, "--seconds") == 0 && is_number)
+        request->plan.seconds = (double)number;
+    else if (strcmp(name, "--times") == 0 && is_number && number > 0)
+        request->times = (unsigned long)number;
+    else
+        return false;
+    return true;
+}
+
+static int read_arguments(struct request *request, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--all") == 0)
+            request->is_all = true;
+        else if (strcmp(argv[i], "--list") == 0)
+            request->is_list = true;
+        else if (strcmp(argv[i], "--quick") == 0)
+            request->plan.seconds = 2;
+        else if (i + 1 == argc || !read_option(request, argv[i], argv[i + 1]))
+            return complain("no such option or value:", argv[i]);
+        else
+            i++;
+    }
+    return 0;
+}
+
+static void list_scenarios(void)
+{
+    for (const struct scenario *scenario = scenarios; scenario->name != NULL; scenario++)
+        (void)printf("%-18s %s\n%-18s %s\n", scenario->name, scenario->about, "", scenario->program);
+}
+
+static void print_finding(const char *name)
+{
+    (void)printf("%-18s %9llu executions, %8llu pruned, %5u operations, %4u points %7.2f s  %s\n", name,
+                 (unsigned long long)finding.executions, (unsigned long long)finding.pruned, finding.longest,
+                 finding.points, finding.seconds,
+                 finding.failed        ? "FAILED"
+                 : finding.is_complete ? "all"
+                                       : "in part");
+    if (finding.pct_bound > 0)
+        (void)printf("    a bug of this depth is hit by one run with a probability of %.2g at least\n",
+                     finding.pct_bound);
+    if (finding.failed)
+        (void)printf("    %s\n    token %s\n", finding.failure, token_text);
+    (void)fflush(stdout);
+}
+
+/* True where something is wrong. */
+static bool explore_one(const struct request *request, const char *name, const char *text, struct bounds bounds)
+{
+    struct plan plan = request->plan;
+    const char *error;
+
+    if (!program_parse(&program, text, &error)) {
+        (void)fprintf(stderr, "heapster-explore: %s: %s\n", text, error);
+        exit(EXIT_USAGE);
+    }
+    plan.bounds = bounds;
+    if (request->preemptions >= 0)
+        plan.bounds.preemptions = (unsigned)request->preemptions;
+    if (request->stale_loads >= 0)
+        plan.bounds.stale_loads = (unsigned)request->stale_loads;
+    if (request->faults >= 0)
+        plan.bounds.faults = (unsigned)request->faults;
+    if (plan.strategy != STRATEGY_DFS && request->preemptions < 0)
+        plan.bounds.preemptions = UINT32_MAX;
+    explore(&program, &plan, &finding);
+    if (finding.failed) {
+        (void)snprintf(token.program, sizeof token.program, "%s", name);
+        token.model = plan.model;
+        token.answers = finding.answers;
+        token_print(&token, token_text, sizeof token_text);
+    }
+    print_finding(name);
+    return finding.failed;
+}
+
+static int explore_all(const struct request *request)
+{
+    unsigned failed = 0, explored = 0;
+
+    for (const struct scenario *scenario = scenarios; scenario->name != NULL; scenario++) {
+        if (request->scenario != NULL && strcmp(request->scenario, scenario->name) != 0)
+            continue;
+        explored++;
+        failed += explore_one(request, scenario->name, scenario->program, scenario->bounds);
+    }
+    if (explored == 0)
+        return complain("no such scenario:", request->scenario);
+    (void)printf("%u explored, %u failed\n", explored, failed);
+    return failed == 0 ? 0 : EXIT_FOUND;
+}
+
+/* Each time the same failure, word for word. */
+static int replay(const struct request *request)
+{
+    const struct scenario *scenario;
+    const char *error;
+    unsigned long same = 0;
+
+    if (!token_parse(&token, request->replay))
+        return complain("no token:", request->replay);
+    scenario = scenario_find(token.program);
+    if (!program_parse(&program, scenario != NULL ? scenario->program : token.program, &error))
+        return complain("no token:", error);
+    for (unsigned long i = 0; i < request->times; i++) {
+        bool failed = explore_replay(&program, token.model, &token.answers, false);
+
+        if (i == 0)
+            memcpy(finding.failure, execution.failure, sizeof finding.failure);
+        same += failed && strcmp(finding.failure, execution.failure) == 0;
+    }
+    (void)printf("%lu of %lu replays fail: %s\n", same, request->times, finding.failure);
+    return same == 0 ? 0 : EXIT_FOUND;
+}
+
 int main(int argc, char **argv)
 {
-    static struct program program;
-    static struct finding finding;
-    static struct token token;
-    static char text[TOKEN_BYTES];
-    struct plan plan = {.strategy = STRATEGY_DFS, .model = MODEL_C11, .depth = 3, .seed = 1};
-    const char *error;
-    unsetenv("HEAPSTER_OPTIONS");
-    engine_init();
-    plan.seconds = argc > 2 ? atof(argv[2]) : 20;
-    if (argc > 3)
-        token_parse_model(argv[3], &plan.model);
-    for (const struct scenario *s = scenarios; s->name; s++) {
-        if (argc > 1 && strcmp(argv[1], "all") != 0 && strcmp(argv[1], s->name) != 0)
-            continue;
-        if (!program_parse(&program, s->program, &error)) {
-            printf("%s: %s\n", s->name, error);
-            return 2;
-        }
-        plan.bounds = s->bounds;
-        if (getenv("PRE"))
-            plan.bounds.preemptions = (unsigned)atoi(getenv("PRE"));
-        if (getenv("STALE"))
-            plan.bounds.stale_loads = (unsigned)atoi(getenv("STALE"));
-        explore(&program, &plan, &finding);
-        printf("%-18s %9llu exec %9llu pruned %3llu restarts %5u long %4u points %6.2f s %s %s\n", s->name,
-               (unsigned long long)finding.executions, (unsigned long long)finding.pruned,
-               (unsigned long long)finding.restarts, finding.longest, finding.points, finding.seconds,
-               finding.is_complete ? "complete" : "", finding.failed ? finding.failure : "");
-        if (finding.failed) {
-            snprintf(token.program, sizeof token.program, "%s", s->name);
-            token.model = plan.model;
-            token.answers = finding.answers;
-            token_print(&token, text, sizeof text);
-            printf("   %s\n", text);
-            printf("   replay: %d %s\n", explore_replay(&program, plan.model, &finding.answers, false),
-                   execution.failure);
-        }
-        fflush(stdout);
+    struct request request = {.plan = {.strategy = STRATEGY_DFS, .model = MODEL_C11, .depth = 3, .seed = 1},
+                              .preemptions = -1,
+                              .stale_loads = -1,
+                              .faults = -1,
+                              .times = 1};
+    int status = read_arguments(&request, argc, argv);
+
+    if (status != 0)
+        return status;
+    if (request.is_list) {
+        list_scenarios();
+        return 0;
     }
+    if (!request.is_all && request.scenario == NULL && request.program == NULL && request.replay == NULL)
+        return complain("nothing to do:", "name a scenario, a program or a token");
+    if (request.plan.strategy != STRATEGY_DFS && request.plan.seconds <= 0)
+        request.plan.seconds = 10;
+    (void)unsetenv("HEAPSTER_OPTIONS");
+    engine_init();
+    if (request.replay != NULL)
+        return replay(&request);
+    if (request.program != NULL)
+        return explore_one(&request, request.program, request.program, (struct bounds){3, 1, 0}) ? EXIT_FOUND : 0;
+    return explore_all(&request);
 }

@@ -67,7 +67,7 @@ void memory_init(void)
     locations = map_or_die(LOCATIONS * sizeof *locations);
     cells = map_or_die(world_cells * sizeof *cells);
     handovers = map_or_die(MUTEXES * sizeof *handovers);
-    handover_owners = map_or_die(MUTEXES * sizeof *handover_owners);
+    handover_owners = map_or_die(MUTEXES * sizeof(void *));
 }
 
 void memory_set_model(enum memory_model next)

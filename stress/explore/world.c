@@ -49,7 +49,7 @@ static struct {
 
 const size_t world_cells = (BREAK_BYTES + MAPS_BYTES + GLOBALS_BYTES_MOST) / 8;
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
     (void)fprintf(stderr, "heapster-explore: %s\n", what);
     exit(2);
@@ -202,6 +202,8 @@ uint64_t world_name(const volatile void *address)
 {
     unsigned index = span_of(address);
 
+    if (index == SPANS)
+        return 0;
     return ((uint64_t)index << 32) + (uint64_t)((uintptr_t)address - (uintptr_t)spans[index].base);
 }
 
@@ -210,6 +212,8 @@ size_t world_cell(const volatile void *address)
     static const size_t first[SPANS] = {0, BREAK_BYTES / 8, (BREAK_BYTES + MAPS_BYTES) / 8};
     unsigned index = span_of(address);
 
+    if (index == SPANS)
+        die("an address that is none of the explored process");
     return first[index] + ((uintptr_t)address - (uintptr_t)spans[index].base) / 8;
 }
 
@@ -268,13 +272,13 @@ static size_t round_to_pages(size_t bytes)
     return (bytes + WORLD_PAGE_BYTES - 1) & ~(WORLD_PAGE_BYTES - 1);
 }
 
-static bool add_hole(char *base, size_t bytes)
+static bool add_hole(struct hole hole)
 {
-    if (bytes == 0)
+    if (hole.bytes == 0)
         return true;
     if (os.hole_count == HOLES_MOST)
         return false;
-    os.holes[os.hole_count++] = (struct hole){base, bytes};
+    os.holes[os.hole_count++] = hole;
     return true;
 }
 
@@ -295,8 +299,8 @@ static char *take_from_hole(unsigned index, size_t bytes, size_t alignment, size
         return NULL;
     os.holes[index] = os.holes[--os.hole_count];
     end = base + bytes;
-    (void)add_hole(hole.base, (size_t)(base - hole.base));
-    (void)add_hole(end, (size_t)(hole.base + hole.bytes - end));
+    (void)add_hole((struct hole){hole.base, (size_t)(base - hole.base)});
+    (void)add_hole((struct hole){end, (size_t)(hole.base + hole.bytes - end)});
     return base;
 }
 
@@ -313,7 +317,7 @@ char *world_map(size_t bytes, size_t alignment, size_t offset)
     }
     rest = (struct hole){spans[SPAN_MAPS].base + os.maps_bytes, MAPS_BYTES - os.maps_bytes};
     base = place_in(&rest, bytes, alignment, offset);
-    if (base == NULL || !add_hole(rest.base, (size_t)(base - rest.base)))
+    if (base == NULL || !add_hole((struct hole){rest.base, (size_t)(base - rest.base)}))
         return NULL;
     os.maps_bytes = (size_t)(base + bytes - spans[SPAN_MAPS].base);
     note_used(SPAN_MAPS, os.maps_bytes);
@@ -329,7 +333,7 @@ void world_clear(char *base, size_t bytes)
 bool world_unmap(char *base, size_t bytes)
 {
     bytes = round_to_pages(bytes);
-    if (!add_hole(base, bytes))
+    if (!add_hole((struct hole){base, bytes}))
         return false;
     world_clear(base, bytes);
     return true;

@@ -1,0 +1,11 @@
+# Writes SOURCE to OUTPUT with the text in the file FROM, which must stand there once, replaced by that in the file TO.
+file(READ "${SOURCE}" text)
+file(READ "${FROM}" from)
+file(READ "${TO}" to)
+string(FIND "${text}" "${from}" first)
+string(FIND "${text}" "${from}" last REVERSE)
+if(first EQUAL -1 OR NOT first EQUAL last)
+    message(FATAL_ERROR "${SOURCE}: does not hold this text exactly once:\n${from}")
+endif()
+string(REPLACE "${from}" "${to}" text "${text}")
+file(WRITE "${OUTPUT}" "${text}")
