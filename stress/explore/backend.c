@@ -7,6 +7,7 @@
 #include "build.h"
 #include "engine.h"
 #include "explored.h"
+#include "fiber.h"
 #include "heap.h"
 #include "memory.h"
 #include "order.h"
@@ -81,7 +82,8 @@ uint64_t hs_explore_load(const volatile void *address, size_t bytes, enum hs_exp
 
 void hs_explore_store(volatile void *address, size_t bytes, uint64_t value, enum hs_explore_order order)
 {
-    if (execution.is_quiet) {
+    /* A copy on the stack, such as a sum: nobody else knows of it. */
+    if (execution.is_quiet || fiber_owns(address)) {
         memory_write_quietly(address, bytes, value);
         return;
     }
