@@ -20,12 +20,15 @@
  * A remote free. An outbox is a chain through the first words of blocks of one other arena. It is pushed onto that
  * arena's inbox by one compare-and-swap; whoever allocates from that arena takes the inbox as a whole [INBOX]. Since
  * nobody takes a part of it, there is no ABA. Where the inbox holds HS_INBOX_BYTES_MOST, its owner sleeps or only
- * frees: the sender takes it and gives it back to the arena itself. A chain's links stand in freed memory; each is
+ * frees: the sender takes it and puts it into the arena's depot, where its owner finds blocks by class; what is too
+ * much there (depot.h) the sender gives back to the arena itself. A chain's links stand in freed memory; each is
  * verified before it is followed.
  *
  * Bounds. A bin begins with room for HS_BIN_SLOTS_LEAST blocks, doubles each time it was full, up to HS_BIN_BYTES_MOST
- * bytes; a cache holds HS_CACHE_BYTES_MOST at the most. Every so many slow paths, once in decay_ms, bins that were not
- * used meanwhile are given back and shrink to where they began.
+ * bytes; a cache holds HS_CACHE_BYTES_MOST at the most. Where it is full, a bin with next to no room gets it from the
+ * others: one after the other is halved, in turn. Every so many slow paths, once in decay_ms, bins that were not used
+ * meanwhile are given back and shrink to where they began; so does what lies in depots, of any arena, that nobody has
+ * taken from.
  *
  * Life. A cache is made at a thread's first call and ends in the destructor of a thread-specific key. Destructors that
  * run later, and threads that have no cache for want of memory, are served by the arenas alone. A thread gets an arena

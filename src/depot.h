@@ -3,9 +3,10 @@
  *
  * The idea. Publishing a block merges it with what is free beside it: work, and cold memory to touch, for a block that
  * the next malloc of its size may want back. So full bins put their older blocks here, whole magazines at a time, and
- * empty bins take magazines from here. Before an arena grows, and when it is trimmed or has not used the depot for
- * decay_ms, all of it goes back to the arena at once, sorted by address: neighbours then merge among themselves, and
- * memory is walked in order. So a depot never costs a page that the arena would not have needed anyway.
+ * empty bins take magazines from here. Threads of other arenas put here what they freed and its owner did not fetch
+ * (cache.h), as long as somebody takes blocks out. Before an arena grows, and when it is trimmed or has not used the
+ * depot for decay_ms, all of it goes back to the arena at once, sorted by address: neighbours then merge among
+ * themselves, and memory is walked in order. So a depot never costs a page that the arena would not have needed anyway.
  *
  *     magazine:   next | count | pointers to blocks of one class, CACHED
  *
