@@ -189,7 +189,7 @@ static void store_oldest(struct hs_cache *cache, unsigned index)
  * ended, so that no class pays for all others. */
 static void take_from_others(struct hs_cache *cache, unsigned index, size_t bytes)
 {
-    void *payloads[HS_BATCH_BLOCKS_MOST];
+    void *payloads[HS_BIN_SLOTS_MOST];
     unsigned count = 0;
 
     for (unsigned looked = 0; looked < HS_CLASSES && cache->bin_bytes + bytes > BIN_BYTES_ENOUGH; looked++) {
@@ -202,7 +202,7 @@ static void take_from_others(struct hs_cache *cache, unsigned index, size_t byte
         if (hs_class_bytes(other) > DEPOT_BLOCK_BYTES_MOST) {
             flush(cache, other, too_many);
         } else {
-            if (count + too_many > HS_BATCH_BLOCKS_MOST) {
+            if (count + too_many > HS_BIN_SLOTS_MOST) {
                 store_mixed(cache, payloads, count);
                 count = 0;
             }
