@@ -38,9 +38,13 @@ static struct hs_magazine *first_locked(const struct hs_depot *depot, unsigned c
 
 static bool add_slab_locked(struct hs_depot *depot) HS_REQUIRES(depot->lock)
 {
-    struct hs_slab *slab = hs_os_map(HS_SLAB_BYTES);
+    struct hs_slab *slab = depot->unwanted_slabs;
 
     hs_mutex_assert_held(&depot->lock);
+    if (slab != NULL)
+        depot->unwanted_slabs = slab->next;
+    else
+        slab = hs_os_map(HS_SLAB_BYTES);
     if (slab == NULL)
         return false;
     slab->next = depot->slabs;
@@ -153,7 +157,7 @@ unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payl
 enum { SORTED_BLOCKS = 64 * 1024, DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, GRAIN_SHIFT = 4 };
 
 /* Memory for one part, from the OS, for the time of emptying a depot. */
-struct sorting {
+struct hs_sorting {
     size_t count;
     void *payloads[SORTED_BLOCKS];
     void *other_half[SORTED_BLOCKS];
@@ -184,7 +188,7 @@ struct span {
 };
 
 /* Sorts by address, and returns which half has the result. */
-static void **sort_payloads(struct sorting *sorting, struct span span)
+static void **sort_payloads(struct hs_sorting *sorting, struct span span)
 {
     void **from = sorting->payloads, **to = sorting->other_half;
 
@@ -220,7 +224,7 @@ static void give_unsorted(struct hs_arena *arena, struct hs_magazine *list)
         give_all(arena, list->payloads, list->count);
 }
 
-static void give_gathered(struct hs_arena *arena, struct sorting *sorting, struct span part)
+static void give_gathered(struct hs_arena *arena, struct hs_sorting *sorting, struct span part)
 {
     size_t count = sorting->count;
     void **sorted = sort_payloads(sorting, part);
@@ -230,7 +234,8 @@ static void give_gathered(struct hs_arena *arena, struct sorting *sorting, struc
 }
 
 /* Sorts and gives the blocks of one part of the address space. */
-static void give_part(struct hs_arena *arena, const struct hs_magazine *list, struct span part, struct sorting *sorting)
+static void give_part(struct hs_arena *arena, const struct hs_magazine *list, struct span part,
+                      struct hs_sorting *sorting)
 {
     sorting->count = 0;
     for (; list != NULL; list = list->next) {
@@ -260,7 +265,8 @@ static struct span span_of(const struct hs_magazine *list)
     return span;
 }
 
-static void give_sorted(struct hs_arena *arena, const struct hs_magazine *list, size_t count, struct sorting *sorting)
+static void give_sorted(struct hs_arena *arena, const struct hs_magazine *list, size_t count,
+                        struct hs_sorting *sorting)
 {
     struct span span = span_of(list);
     size_t parts = count / SORTED_BLOCKS + 1;
@@ -299,6 +305,15 @@ static struct hs_magazine *take_all_locked(struct hs_depot *depot, size_t *count
     return all;
 }
 
+/* A slab that the kernel would not take, for the next time that one is needed. */
+static void keep_unwanted(struct hs_depot *depot, struct hs_slab *slab)
+{
+    hs_mutex_lock(&depot->lock);
+    slab->next = depot->unwanted_slabs;
+    depot->unwanted_slabs = slab;
+    hs_mutex_unlock(&depot->lock);
+}
+
 /* Empty magazines go back to the depot. Where all of its magazines are empty again, and more than a slab of them, their
  * memory goes back to the OS. */
 static void keep_magazines(struct hs_depot *depot, struct hs_magazine *first, struct hs_magazine *last)
@@ -320,8 +335,8 @@ static void keep_magazines(struct hs_depot *depot, struct hs_magazine *first, st
         struct hs_slab *slab = slabs;
 
         slabs = slab->next;
-        /* Where the kernel will not take it, it is lost: address space, and the pages of pointers. */
-        (void)hs_os_unmap(slab, HS_SLAB_BYTES);
+        if (!hs_os_unmap(slab, HS_SLAB_BYTES))
+            keep_unwanted(depot, slab);
     }
 }
 
@@ -340,7 +355,6 @@ bool hs_depot_wait(struct hs_depot *depot)
 static bool empty_locked(struct hs_depot *depot, struct hs_arena *arena) HS_REQUIRES(depot->emptying)
 {
     struct hs_magazine *all, *last;
-    struct sorting *sorting;
     size_t count;
 
     hs_mutex_assert_held(&depot->emptying);
@@ -349,10 +363,13 @@ static bool empty_locked(struct hs_depot *depot, struct hs_arena *arena) HS_REQU
     hs_mutex_unlock(&depot->lock);
     if (all == NULL)
         return false;
-    sorting = hs_os_map(sizeof *sorting);
-    if (sorting != NULL) {
-        give_sorted(arena, all, count, sorting);
-        (void)hs_os_unmap(sorting, sizeof *sorting);
+    if (depot->sorting == NULL)
+        depot->sorting = hs_os_map(sizeof *depot->sorting);
+    if (depot->sorting != NULL) {
+        give_sorted(arena, all, count, depot->sorting);
+        /* Where the kernel will not take it, it serves the next time. */
+        if (hs_os_unmap(depot->sorting, sizeof *depot->sorting))
+            depot->sorting = NULL;
     } else {
         give_unsorted(arena, all);
     }

@@ -18,7 +18,7 @@
  *   C4  The blocks of a magazine are of its class.
  *   C5  A depot holds as many blocks and bytes as it says.
  *
- * Fields: all under the depot's lock; what is atomic is read anywhere, relaxed: hints, and statistics.
+ * Fields: all but `sorting` under the depot's lock; what is atomic is read anywhere, relaxed: hints, and statistics.
  * Locks: the depot's own (rank DEPOT), under which nothing is taken. While a depot is emptied, another lock (rank
  * EMPTYING, outer to the arena's): who is about to grow the arena waits there for what is on its way.
  * Failing: where there is no memory for a magazine, the caller gives its blocks to the arena.
@@ -52,6 +52,8 @@ struct hs_slab {
 struct hs_depot {
     struct hs_mutex emptying; /* held while what was taken out all at once is on its way to the arena */
     struct hs_mutex lock;
+    struct hs_sorting *sorting;     /* for emptying, where the kernel would not take it back; under `emptying` */
+    struct hs_slab *unwanted_slabs; /* empty ones that it would not take */
     struct hs_slab *slabs;
     struct hs_magazine *fresh; /* of the newest slab's magazines the first that was never used */
     size_t fresh_count;

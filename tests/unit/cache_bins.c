@@ -326,6 +326,43 @@ static void trim_empties_cache_depot_and_inbox(void **state)
     run_in_thread(trim_a_full_cache, NULL);
 }
 
+/* More blocks than the magazines of one slab hold, so that slabs go back as well. */
+enum { MORE_THAN_A_SLAB = 60000 };
+
+static void fill_and_empty_the_depot(void)
+{
+    static void *many[MORE_THAN_A_SLAB];
+
+    for (unsigned i = 0; i < MORE_THAN_A_SLAB; i++)
+        many[i] = heapster_malloc(40);
+    for (unsigned i = 0; i < MORE_THAN_A_SLAB; i++)
+        heapster_free(many[i]);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->depot->blocks) > MORE_THAN_A_SLAB / 2);
+    (void)heapster_trim(SIZE_MAX);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->depot->blocks) == 0);
+}
+
+static void empty_the_depot_while_nothing_is_taken_back(void *context)
+{
+    size_t mapped_bytes;
+
+    (void)context;
+    fill_and_empty_the_depot();
+    fail_os_calls(1U << HS_OS_MUNMAP);
+    fill_and_empty_the_depot();
+    mapped_bytes = process_bytes(ADDRESS_SPACE_BYTES);
+    for (unsigned round = 0; round < 10; round++)
+        fill_and_empty_the_depot();
+    REQUIRE(process_bytes(ADDRESS_SPACE_BYTES) == mapped_bytes);
+    fail_os_calls(0);
+}
+
+static void a_depot_whose_memory_is_not_taken_back_uses_it_again(void **state)
+{
+    (void)state;
+    run_in_thread(empty_the_depot_while_nothing_is_taken_back, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -337,6 +374,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(bins_that_lie_unused_are_given_back),
         cmocka_unit_test(empty_bins_make_room_for_others),
         cmocka_unit_test(trim_empties_cache_depot_and_inbox),
+        cmocka_unit_test(a_depot_whose_memory_is_not_taken_back_uses_it_again),
     };
 
     return run_named(tests, COUNT_OF(tests), argc, argv);
