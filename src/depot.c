@@ -156,7 +156,7 @@ unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payl
 /* So many blocks are sorted at a time: those that lie in one part of the address space that the depot's blocks span. */
 enum { SORTED_BLOCKS = 64 * 1024, DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, GRAIN_SHIFT = 4 };
 
-/* Memory for one part, from the OS, for the time of emptying a depot. */
+/* Memory for one part. Nothing in it outlives the emptying of a depot. */
 struct hs_sorting {
     size_t count;
     void *payloads[SORTED_BLOCKS];
@@ -367,9 +367,8 @@ static bool empty_locked(struct hs_depot *depot, struct hs_arena *arena) HS_REQU
         depot->sorting = hs_os_map(sizeof *depot->sorting);
     if (depot->sorting != NULL) {
         give_sorted(arena, all, count, depot->sorting);
-        /* Where the kernel will not take it, it serves the next time. */
-        if (hs_os_unmap(depot->sorting, sizeof *depot->sorting))
-            depot->sorting = NULL;
+        /* Its pages alone go back: an unmap may fail, and the next time comes. */
+        (void)hs_os_purge(depot->sorting, sizeof *depot->sorting);
     } else {
         give_unsorted(arena, all);
     }

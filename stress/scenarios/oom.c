@@ -288,8 +288,9 @@ static void sweep_alone(struct kit_run *run, struct sweep *sweep)
     sweep->is_alone = true;
     do {
         lost_bytes = growth_by_round(run, sweep, &count);
-        /* A table that grew is not lost. But the same round does not make it grow again, nor do tables grow often. */
-        if (lost_bytes != 0 && ++local->growths <= GROWTHS_MOST)
+        /* A table that grew is not lost. But the same round does not make it grow again, nor do tables grow often. One
+         * may grow after the other: whether a round needs it is also a question of time. */
+        while (lost_bytes != 0 && ++local->growths <= GROWTHS_MOST)
             lost_bytes = growth_by_round(run, sweep, &count);
         if (lost_bytes != 0)
             kit_violation(NULL, NULL, "lost mapping", "%zu bytes after OS calls %llu to %llu of a round failed",
