@@ -99,12 +99,15 @@ bool hs_cache_empty_idle(const struct hs_arena *arena, uint64_t older_than_ms)
     return had_any;
 }
 
-/* What no thread of the arena holds any more goes back to it. */
+/* What no thread of the arena holds any more goes back to it. A thread without a cache may do this, and then nothing
+ * tells the child of a fork that somebody held a chain: so fork waits at the same lock as for a depot's blocks. */
 static bool give_back(struct hs_arena *arena)
 {
     bool had_any = hs_cache_empty_idle(arena, UINT64_MAX);
 
+    hs_mutex_lock(&arena->depot->emptying);
     had_any |= hs_cache_give_chain(arena, hs_cache_take_inbox(arena));
+    hs_mutex_unlock(&arena->depot->emptying);
     return hs_depot_empty(arena->depot, arena) || had_any;
 }
 
