@@ -112,7 +112,9 @@ static int read_arguments(struct request *request, int argc, char **argv)
 static void list_scenarios(void)
 {
     for (const struct scenario *scenario = scenarios; scenario->name != NULL; scenario++)
-        (void)printf("%-18s %s\n%-18s %s\n", scenario->name, scenario->about, "", scenario->program);
+        (void)printf("%-18s %s\n%-18s %s\n%-18s %u preemptions, %u stale loads, %u faults\n", scenario->name,
+                     scenario->about, "", scenario->program, "", scenario->bounds.preemptions,
+                     scenario->bounds.stale_loads, scenario->bounds.faults);
 }
 
 static void print_finding(const char *name)
