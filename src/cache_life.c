@@ -104,7 +104,11 @@ static bool give_back(struct hs_arena *arena)
 {
     bool had_any = hs_cache_empty_idle(arena, UINT64_MAX);
 
+    /* Of a chain in hand nobody else knows, where the thread has no cache: who forks, and who is about to grow the
+     * arena, waits for it here. */
+    hs_mutex_lock(&arena->depot->emptying);
     had_any |= hs_cache_give_chain(arena, hs_cache_take_inbox(arena));
+    hs_mutex_unlock(&arena->depot->emptying);
     return hs_depot_empty(arena->depot, arena) || had_any;
 }
 
