@@ -378,17 +378,15 @@ static bool empty_locked(struct hs_depot *depot, struct hs_arena *arena) HS_REQU
 
 bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena)
 {
-    bool had_any;
+    bool had_any, had_to_wait = hs_depot_wait(depot);
 
-    if (!hs_mutex_try_lock(&depot->emptying)) {
-        (void)hs_depot_wait(depot);
-        return true;
-    }
+    /* Also after a wait: what was on its way may have been an inbox's. */
+    hs_mutex_lock(&depot->emptying);
     had_any = empty_locked(depot, arena);
     hs_mutex_unlock(&depot->emptying);
     if (had_any)
         hs_heap_decay();
-    return had_any;
+    return had_any || had_to_wait;
 }
 
 bool hs_depot_is_unused(struct hs_depot *depot, uint64_t now_ms, uint64_t decay_ms)

@@ -19,8 +19,9 @@
  *   C5  A depot holds as many blocks and bytes as it says.
  *
  * Fields: all but `sorting` under the depot's lock; what is atomic is read anywhere, relaxed: hints, and statistics.
- * Locks: the depot's own (rank DEPOT), under which nothing is taken. While a depot is emptied, another lock (rank
- * EMPTYING, outer to the arena's): who is about to grow the arena waits there for what is on its way.
+ * Locks: the depot's own (rank DEPOT), under which nothing is taken. While a depot is emptied, or an inbox by whoever
+ * has no cache of its own, another lock (rank EMPTYING, outer to the arena's): who is about to grow the arena waits
+ * there for what is on its way, and so does fork, in whose child nobody would know of it.
  * Failing: where there is no memory for a magazine, the caller gives its blocks to the arena.
  */
 #ifndef HS_DEPOT_H
@@ -101,8 +102,8 @@ static inline struct hs_depot *hs_depot_of(struct hs_arena *arena)
 /* Takes up to `most` blocks out; returns how many. */
 unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payloads, unsigned most);
 
-/* Gives all of it back to the arena. True if there was anything, also where another thread was about it, and is done.
- */
+/* Gives all of it back to the arena. True if there was anything, also where another thread had something on its way
+ * there, and is done. */
 bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena);
 
 /* Waits for a thread that empties the depot, if there is one. True if there was. */

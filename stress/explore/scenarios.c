@@ -73,6 +73,11 @@ const struct scenario scenarios[] = {
      "m0=56,@2,m1=56/k,m3=56/f0,e" CACHED "+arenas=2",
      {2, 0, 0}},
 
+    {"trim_fork",
+     "fork while a thread without a cache gives an inbox back",
+     "m0=56,@2,m1=56,f0,e,f1,e,x/k,m3=56/t" CACHED "+arenas=2",
+     {1, 0, 0}},
+
     {"three_frees", "three neighbours are freed", "m0=56,m1=56,m2=56,m3=56/f0/f1/f2" STRICT, THREE},
     {"free_malloc_free", "two blocks are freed on both sides of a request",
      "m0=56,m1=56,m2=56,m3=56,f1/f0/m1=56/f2" STRICT, THREE},
