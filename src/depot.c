@@ -367,8 +367,9 @@ static bool empty_locked(struct hs_depot *depot, struct hs_arena *arena) HS_REQU
         depot->sorting = hs_os_map(sizeof *depot->sorting);
     if (depot->sorting != NULL) {
         give_sorted(arena, all, count, depot->sorting);
-        /* Its pages alone go back: an unmap may fail, and the next time comes. */
-        (void)hs_os_purge(depot->sorting, sizeof *depot->sorting);
+        /* Where the kernel will not take it back, it serves the next time. */
+        if (hs_os_unmap(depot->sorting, sizeof *depot->sorting))
+            depot->sorting = NULL;
     } else {
         give_unsorted(arena, all);
     }

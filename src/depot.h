@@ -53,7 +53,7 @@ struct hs_slab {
 struct hs_depot {
     struct hs_mutex emptying; /* held while what was taken out all at once, or an inbox, is on its way to the arena */
     struct hs_mutex lock;
-    struct hs_sorting *sorting;     /* room to sort in while it is emptied, once that was needed; under `emptying` */
+    struct hs_sorting *sorting;     /* room to sort in while it is emptied, or what is left of it; under `emptying` */
     struct hs_slab *unwanted_slabs; /* empty ones that it would not take */
     struct hs_slab *slabs;
     struct hs_magazine *fresh; /* of the newest slab's magazines the first that was never used */
