@@ -23,8 +23,8 @@ static const char usage[] =
     "  --times N                 how often a token is replayed (1)\n"
     "Of a failure it prints the token, a smaller program that fails in the same way, and how it comes about:\n"
     "  --no-shrink               as it was found (--shrink: of a replay, too)\n"
-    "  --steps shared|all|none|raw  what is shown: not what no other thread could notice; all; nothing; all, for "
-    "programs\n"
+    "  --steps shared|all        whether steps that no other thread could notice are folded (shared)\n"
+    "  --steps none|raw          no timeline; or the recorded events, one a line, for programs\n"
     "  --width N                 columns of the timeline (the terminal's)\n"
     "  --html FILE               the same as a page, of the first failure or of the replay\n"
     "Ends with 0 where nothing is wrong, with 1 after a failure, with 3 where the page could not be written.\n";

@@ -95,7 +95,7 @@ static bool add_slots(uint64_t tag, char *text, size_t bytes)
 
 static const char *const spans[] = {"break", "maps", "variables"};
 
-static void add_offset(uint64_t name, char *text, size_t bytes)
+void names_add_offset(uint64_t name, char *text, size_t bytes)
 {
     char place[NAME_BYTES];
 
@@ -225,7 +225,7 @@ static enum subject add_tag(uint64_t name, char *text, size_t bytes)
 
     if (!add_slots(tag, text, bytes)) {
         add(text, bytes, "block ");
-        add_offset(tag, text, bytes);
+        names_add_offset(tag, text, bytes);
     }
     add(text, bytes, " ");
     add(text, bytes, !is_in_tag ? "end of the run" : field->name != NULL ? field->name : "tag");
@@ -245,7 +245,7 @@ enum subject names_add_location(uint64_t name, bool is_tag, char *text, size_t b
         add(text, bytes, "payload of ");
         (void)add_slots(name - HS_TAG_BYTES, text, bytes);
     } else {
-        add_offset(name, text, bytes);
+        names_add_offset(name, text, bytes);
     }
     return SUBJECT_NUMBER;
 }
@@ -280,7 +280,7 @@ static void add_number(uint64_t value, char *text, size_t bytes)
     if (value > UINT32_MAX && world_holds(pointer)) {
         /* As often as not the payload of a block. */
         if (!add_slots(world_name(pointer) - HS_TAG_BYTES, text, bytes))
-            add_offset(world_name(pointer), text, bytes);
+            names_add_offset(world_name(pointer), text, bytes);
         return;
     }
     if (value < 10000)

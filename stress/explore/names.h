@@ -26,6 +26,9 @@ enum subject names_add_location(uint64_t name, bool is_tag, char *text, size_t b
 /* Of any address, where nobody says whether it is that of a tag: where a slot's block has its tag, it is. */
 void names_add_address(uint64_t name, char *text, size_t bytes);
 
+/* Where it is, and no more: "break+0x40". */
+void names_add_offset(uint64_t name, char *text, size_t bytes);
+
 void names_add_value(enum subject subject, uint64_t value, char *text, size_t bytes);
 
 /* Of a mutex. */

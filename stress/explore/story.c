@@ -126,8 +126,8 @@ static void say_os_call(const struct line *line, char *text, size_t bytes)
 static void say_return(const struct event *event, struct line *line)
 {
     if (event->name != 0) {
-        (void)snprintf(line->value, sizeof line->value, "payload ");
-        (void)names_add_location(event->name, false, line->value, sizeof line->value);
+        (void)snprintf(line->value, sizeof line->value, "payload at ");
+        names_add_offset(event->name, line->value, sizeof line->value);
     } else if (strchr("mcra", event->text[0]) != NULL) {
         (void)snprintf(line->value, sizeof line->value, "NULL");
     }

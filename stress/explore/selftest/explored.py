@@ -1,4 +1,4 @@
-"""What the self-tests of the explorer share: how it is run, and what a recorded execution is, told by its raw events."""
+"""What the self-tests of the explorer share: how it is run, and what its raw events say of an execution."""
 import os
 import re
 import signal

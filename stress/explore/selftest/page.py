@@ -3,10 +3,10 @@
 
     page.py HEAPSTER_EXPLORE SOURCES LIBRARY
 
-The execution is the one of story.py, its expectations those of the raw events; keys, clicks and filters are tried. So is
-the page of a failure, with the allocator of LIBRARY, which forgets list locks at fork, and a page whose program has in
-it what could end a script. Pages that were tampered with must be found out. Exit status 0, 1 where something is wrong,
-77 where there is no Chromium (1 all the same if HEAPSTER_REQUIRE_ALL is set).
+The execution is the one of story.py, its expectations those of the raw events; keys, clicks and filters are tried. So
+is the page of a failure, with the allocator of LIBRARY, which forgets list locks at fork, and a page whose program has
+in it what could end a script. Pages that were tampered with must be found out. Exit status 0, 1 where something is
+wrong, 77 where there is no Chromium (1 all the same if HEAPSTER_REQUIRE_ALL is set).
 """
 import json
 import os

@@ -11,7 +11,7 @@ program without it, and the token without each of its choices.
 import re
 import sys
 
-from explored import Explorer, FOUND, Wrong, expect, expect_equal, token_of
+from explored import Explorer, FOUND, Wrong, expect, expect_equal, expect_found_out, token_of
 
 PADDING = "m9=24,i9,m10=1000,f10"
 REPLAYS = 100
@@ -70,8 +70,8 @@ def fails(explorer, program, bounds, kind, seconds):
 
 def check_needed(explorer, report):
     choices = choices_of(report["shrunken"])
-    bounds = {"preemptions": sum("t" in choice for choice in choices), "stale": sum("s" in choice for choice in choices),
-              "faults": sum("f" in choice for choice in choices)}
+    bounds = {name: sum(letter in choice for choice in choices)
+              for name, letter in (("preemptions", "t"), ("stale", "s"), ("faults", "f"))}
     expect(bounds["preemptions"] <= PREEMPTIONS_MOST, f"few preemptions are left: {choices}")
     expect(fails(explorer, report["program"], bounds, report["kind"], 20), "a search finds the shrunken failure again")
     parts, options = parts_of(report["program"])
@@ -110,6 +110,12 @@ def main():
     check_replays(explorer, report["shrunken"], report["kind"])
     check_needed(explorer, report)
     expect(len(choices_of(report["token"])) > len(choices_of(report["shrunken"])), "choices were left out")
+    # What was not shrunk is found out.
+    whole = report | {"program": padded, "shrunken": report["token"]}
+    expect_found_out("too many threads and operations", "at most", check_shrunk, whole, threads, operations)
+    expect_found_out("too many choices", "is needed|are left", check_needed, explorer, whole)
+    expect_found_out("another failure", "kind of what is left", check_shrunk,
+                     report | {"failure": "another: 1"}, threads, operations)
     # Not shrunk where that is not wanted.
     plain = explorer.give(FOUND, *words, "--no-shrink")
     expect("shrunken" not in plain and f"token {report['token']}\n" in plain, f"without the shrinker: {plain}")

@@ -5,14 +5,14 @@
     story.py broken HEAPSTER_EXPLORE LIBRARY NAME SCENARIO
 
 `known`: a preemption with a lock in hand, and a load that does not see the newest store. What is expected is computed
-here from the raw events; timelines that were tampered with must be found out. `broken`: the failure of an allocator that
-is broken on purpose ends as told below.
+here from the raw events; timelines that were tampered with must be found out. `broken`: the failure of an allocator
+that is broken on purpose ends as told below.
 """
 import re
 import sys
 
-from explored import (PROGRAM, Explorer, FOUND, Wrong, check_event, expect, expect_equal, expect_found_out,
-                      folds_of, find_known, read_raw, replace_once, run, switches_of)
+from explored import (PROGRAM, Explorer, FOUND, Wrong, check_event, expect, expect_equal, expect_found_out, find_known,
+                      folds_of, read_raw, replace_once, run, switches_of, token_of)
 
 NUMBER, COLUMN, COLUMNS, WIDTH = 6, 45, 2, 140
 HEX = "0x[0-9a-f]+"
@@ -26,8 +26,9 @@ ENDS = {
     "missing_lock": [r"FAILED, as said below", f"FAILED: race: plain .* at {HEX} beside plain .*, both of byte {HEX}",
                      f"{HEX}: pool.c:\\d+, hs_pool_\\w+", f"{HEX}: pool.c:\\d+, hs_pool_\\w+",
                      r"thread \d could go on, in free\(slot \d\)"],
-    "fork_forgets_lists": [r"PREEMPTION 1: thread 2 makes way for thread 1", r"wait   arena 0 list \d+: held by thread 2",
-                           r"FAILED, as said below", r"FAILED: deadlock: thread 1 waits for .*, held by thread 2",
+    "fork_forgets_lists": [r"PREEMPTION 1: thread 2 makes way for thread 1",
+                           r"wait   arena 0 list \d+: held by thread 2", r"FAILED, as said below",
+                           r"FAILED: deadlock: thread 1 waits for .*, held by thread 2",
                            r"thread 1 waits for arena 0 list \d+, held by thread 2, in fork\(\)",
                            r"thread 2 is not in the child, in free\(slot \d\)"],
 }
@@ -125,6 +126,15 @@ def check_variables(program):
     expect(not re.search(r"_COPY .* hs_", out), f"no variable of the library is copied: {out}")
 
 
+def check_fault(explorer):
+    """Whatever the operating system is asked for fails, and the call returns NULL for it."""
+    token = token_of("/m1=300000@cache=off+arenas=1", ",".join(f"1f{step}.1" for step in range(1, 200)))
+    out = explorer.give(0, "--replay", token)
+    expect(re.search(r"^ +\d+ os     \w+: fails +os_explored.c:\d+ hs_os_\w+$", out, flags=re.M),
+           f"a call fails: {out}")
+    expect(re.search(r"\] slot 1 = malloc\(300000\): NULL\n", out), f"malloc returns NULL: {out}")
+
+
 def known(program, sources):
     check_variables(program)
     explorer = Explorer(program)
@@ -138,6 +148,7 @@ def known(program, sources):
     check_known(read_timeline(whole)[1])
     check_tampered(whole, events, sources)
     check_widths(explorer, token)
+    check_fault(explorer)
 
 
 def check_end(out, name):
