@@ -245,6 +245,8 @@ void hs_mutex_lock_unranked(struct hs_mutex *mutex)
     }
     engine_point(mutex);
     handover = memory_handover(mutex);
+    if (handover->holder >= 0)
+        engine_note_block(EVENT_WAIT, "", mutex, __builtin_return_address(0));
     while (handover->holder >= 0) {
         engine_self()->state = THREAD_WAITING;
         engine_self()->waits_for = mutex;

@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "engine.h"
 #include "explored.h"
+#include "heap.h"
 #include "heapster.h"
 #include "memory.h"
 #include "options.h"
@@ -221,13 +222,19 @@ static void do_block_op(const struct op *op, struct slot *slot)
     slot->is_in_call = false;
 }
 
+/* Of the block that an operation is about, for the timeline. */
+static const void *payload_of(const struct op *op)
+{
+    return slots[op->slot].is_live && strchr("mcraf", op->kind) != NULL ? slots[op->slot].payload : NULL;
+}
+
 static void do_op(const struct op *op)
 {
     struct heapster_stats stats;
     char text[48];
 
     program_print_op(op, text, sizeof text);
-    engine_note(EVENT_CALL, text);
+    engine_note_block(EVENT_CALL, text, payload_of(op), NULL);
     switch (op->kind) {
     case OP_TRIM:
         (void)heapster_trim(0);
@@ -260,7 +267,7 @@ static void do_op(const struct op *op)
         do_block_op(op, &slots[op->slot]);
         break;
     }
-    engine_note(EVENT_RETURN, text);
+    engine_note_block(EVENT_RETURN, text, payload_of(op), NULL);
 }
 
 static void do_ops(const struct ops *ops)
@@ -270,6 +277,15 @@ static void do_ops(const struct ops *ops)
 }
 
 /* ---- executions -------------------------------------------------------------------------------------------------- */
+
+static bool has_fork(void)
+{
+    for (unsigned thread = 0; thread < program->thread_count; thread++)
+        for (unsigned i = 0; i < program->threads[thread].count; i++)
+            if (program->threads[thread].list[i].kind == OP_FORK)
+                return true;
+    return false;
+}
 
 static void set_up(unsigned thread)
 {
@@ -282,6 +298,9 @@ static void set_up(unsigned thread)
             *at = ',';
     hs_explored_on_misuse(fail_for_misuse);
     hs_options_parse(options);
+    /* A process is past its start before it can fork: by the constructor of api.c, which is not explored. */
+    if (has_fork())
+        hs_heap_make_ready();
     do_ops(&program->set_up);
 }
 
@@ -296,6 +315,11 @@ bool oracle_begin(const struct program *chosen)
     explore_copy(slots_at_checkpoint, slots, sizeof slots);
     engine_checkpoint();
     return true;
+}
+
+const void *oracle_payload_at_start(unsigned slot)
+{
+    return slots_at_checkpoint[slot].is_live ? slots_at_checkpoint[slot].payload : NULL;
 }
 
 static void work(unsigned thread)
