@@ -251,6 +251,7 @@ bool hs_cache_push(void *payload)
     top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
     if (top == bin->full)
         return false;
+    hs_visible_freed(payload);
     hs_block_set_state(hs_block_of(payload), HS_STATE_CACHED);
     *top = payload;
     hs_store_relaxed(&bin->top, top + 1);

@@ -59,6 +59,7 @@
 
 #include "heap.h"
 #include "size_class.h"
+#include "visible.h"
 
 enum {
     HS_BIN_SLOTS_LEAST = 7, /* with the sentinel before them a power of two */
@@ -194,6 +195,7 @@ static inline bool hs_cache_push_tiny(void *payload)
     top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
     if (HS_UNLIKELY(top == bin->full))
         return false;
+    hs_visible_freed(payload);
     hs_block_set_state(block, HS_STATE_CACHED);
     *top = payload;
     hs_store_relaxed(&bin->top, top + 1);

@@ -2,6 +2,7 @@
 
 #include "options.h"
 #include "os.h"
+#include "visible_memory.h"
 
 /* ---- no cache ---------------------------------------------------------------------------------------------------- */
 
@@ -144,6 +145,7 @@ static void leave(struct hs_cache *cache)
 
 static void end_of_thread(void *cache)
 {
+    HS_VISIBLE_CALL;
     leave(cache);
 }
 
@@ -180,6 +182,15 @@ static void count_cuts(struct hs_cache *cache)
     hs_store_relaxed(&cache->run_cuts, 0);
 }
 
+static struct hs_cache *map_record(void)
+{
+    struct hs_cache *record = hs_os_map(HS_CACHE_RECORD_BYTES);
+
+    if (record != NULL)
+        hs_memory_hide(record, HS_CACHE_RECORD_BYTES);
+    return record;
+}
+
 /* A cache of that arena, or NULL where there is no memory. Under the heap's lock. */
 static struct hs_cache *take_cache(struct hs_arena *arena)
 {
@@ -188,7 +199,7 @@ static struct hs_cache *take_cache(struct hs_arena *arena)
     if (cache != NULL)
         take_out(&caches.idle, cache);
     else
-        cache = hs_os_map(HS_CACHE_RECORD_BYTES);
+        cache = map_record();
     if (cache != NULL && (cache->arena == NULL || cache->is_empty)) {
         count_cuts(cache);
         hs_cache_init(cache, arena);

@@ -4,6 +4,7 @@
 #include "freetree.h"
 #include "options.h"
 #include "report.h"
+#include "visible_memory.h"
 
 struct checker {
     enum heapster_check_mode mode;
@@ -538,6 +539,7 @@ size_t hs_check_heap(enum heapster_check_mode mode, heapster_report *report, voi
 
 size_t heapster_check(enum heapster_check_mode mode, heapster_report *report, void *context)
 {
+    HS_VISIBLE_CALL;
     hs_heap_start();
     return hs_check_heap(mode, report, context);
 }

@@ -5,6 +5,7 @@
 #include "cache_parts.h"
 #include "os.h"
 #include "pool.h"
+#include "visible_memory.h"
 
 _Static_assert(sizeof(struct hs_magazine) == 128 * sizeof(void *), "sixteen cache lines");
 _Static_assert(sizeof(struct hs_slab) == sizeof(struct hs_magazine), "a slab's head takes the place of one magazine");
@@ -47,6 +48,7 @@ static bool add_slab_locked(struct hs_depot *depot) HS_REQUIRES(depot->lock)
         slab = hs_os_map(HS_SLAB_BYTES);
     if (slab == NULL)
         return false;
+    hs_memory_hide(slab, HS_SLAB_BYTES);
     slab->next = depot->slabs;
     depot->slabs = slab;
     depot->fresh = slab->magazines;

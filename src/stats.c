@@ -5,6 +5,7 @@
 #include "depot.h"
 #include "heapster.h"
 #include "text.h"
+#include "visible_memory.h"
 
 /* Depots keep pointers; so many are written at a time. */
 enum { POINTERS_A_LINE = HS_CACHE_LINE_BYTES / sizeof(void *) };
@@ -107,6 +108,7 @@ static void add_caches_locked(struct heapster_stats *out)
 
 void heapster_stats(struct heapster_stats *out)
 {
+    HS_VISIBLE_CALL;
     *out = (struct heapster_stats){0};
     hs_heap_start();
     hs_mutex_lock(hs_heap_lock());
@@ -152,6 +154,7 @@ static const struct {
 
 int heapster_stats_print(int fd, enum heapster_format format)
 {
+    HS_VISIBLE_CALL;
     enum { FIELDS = sizeof fields / sizeof fields[0] };
     bool json = format == HEAPSTER_JSON;
     struct heapster_stats stats;
