@@ -12,6 +12,7 @@
 #include "memory.h"
 #include "options.h"
 #include "plain.h"
+#include "region.h"
 #include "search.h"
 #include "world.h"
 
@@ -154,6 +155,15 @@ static void resize(struct slot *slot, size_t bytes)
     be_born(slot, payload, bytes, HS_ALIGNMENT);
 }
 
+/* Whoever hands in an address that is no block of theirs comes no further. */
+static void look_up(const struct slot *slot)
+{
+    const struct hs_region *region = slot->payload != NULL ? hs_region_find(slot->payload) : NULL;
+
+    if (region != NULL)
+        (void)hs_region_holds(region, slot->payload);
+}
+
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static void report_broken(const char *invariant, const void *address, const char *text, void *context)
@@ -213,6 +223,9 @@ static void do_block_op(const struct op *op, struct slot *slot)
         break;
     case OP_FREE:
         release(slot);
+        break;
+    case OP_LOOK:
+        look_up(slot);
         break;
     default:
         if (slot->is_live)
