@@ -76,7 +76,7 @@ uint64_t hs_explore_load(const volatile void *address, size_t bytes, enum hs_exp
     if (execution.is_quiet || is_private(address))
         return memory_read_quietly(address, bytes);
     expect_mapped(address);
-    engine_point(address, USE_READ);
+    engine_point(address);
     return memory_load(address, bytes, order == HS_EXPLORE_ACQUIRE, __builtin_return_address(0));
 }
 
@@ -87,7 +87,7 @@ void hs_explore_store(volatile void *address, size_t bytes, uint64_t value, enum
         return;
     }
     expect_mapped(address);
-    engine_point(address, USE_WRITE);
+    engine_point(address);
     memory_store(address, bytes, value, order == HS_EXPLORE_RELEASE, __builtin_return_address(0));
 }
 
@@ -104,7 +104,7 @@ uint64_t hs_explore_update(volatile void *address, size_t bytes, enum hs_explore
         return found;
     }
     expect_mapped(address);
-    engine_point(address, USE_WRITE);
+    engine_point(address);
     return memory_update(address, bytes, apply, &how, order == HS_EXPLORE_ACQUIRE, order == HS_EXPLORE_RELEASE,
                          __builtin_return_address(0));
 }
@@ -121,7 +121,7 @@ bool hs_explore_compare_exchange(volatile void *address, size_t bytes, uint64_t 
         return *expected == how.expected;
     }
     expect_mapped(address);
-    engine_point(address, USE_WRITE);
+    engine_point(address);
     *expected = memory_update(address, bytes, exchange, &how, false, true, __builtin_return_address(0));
     done = *expected == how.expected;
     return done;
@@ -131,7 +131,7 @@ void hs_explore_fence(void)
 {
     if (execution.is_quiet)
         return;
-    engine_point(NULL, USE_WRITE);
+    engine_point(NULL);
     memory_fence(__builtin_return_address(0));
 }
 
@@ -183,7 +183,7 @@ bool backend_call_fails(const volatile void *variable)
 
     if (execution.is_quiet)
         return false;
-    engine_point(variable, USE_WRITE);
+    engine_point(variable);
     fails = search_choose(CHOICE_FAULT, 2) != 0;
     execution.faults += fails;
     execution.last_call = engine_event(EVENT_OS, variable, fails, 0, execution.last_call, __builtin_return_address(0));
@@ -194,7 +194,7 @@ void backend_yield(void)
 {
     if (execution.is_quiet)
         return;
-    engine_point(NULL, USE_WRITE);
+    engine_point(NULL);
     (void)engine_event(EVENT_YIELD, NULL, 0, 0, 0, __builtin_return_address(0));
     engine_self()->has_yielded = true;
     engine_wait();
@@ -243,7 +243,7 @@ void hs_mutex_lock_unranked(struct hs_mutex *mutex)
         note_holder(mutex, &engine_self()->self);
         return;
     }
-    engine_point(mutex, USE_LOCK);
+    engine_point(mutex);
     handover = memory_handover(mutex);
     if (handover->holder >= 0)
         engine_note_block(EVENT_WAIT, "", mutex, __builtin_return_address(0));
@@ -263,7 +263,7 @@ bool hs_mutex_try_lock_unranked(struct hs_mutex *mutex)
         note_holder(mutex, &engine_self()->self);
         return true;
     }
-    engine_point(mutex, USE_TRY);
+    engine_point(mutex);
     handover = memory_handover(mutex);
     if (handover->holder >= 0) {
         (void)engine_event(EVENT_TRY_FAILED, mutex, 0, 0, handover->event, __builtin_return_address(0));
@@ -283,7 +283,7 @@ void hs_mutex_unlock_unranked(struct hs_mutex *mutex)
         return;
     }
     /* Before it is let go: where somebody tries and does not wait, that is a difference. */
-    engine_point(mutex, USE_UNLOCK);
+    engine_point(mutex);
     handover = memory_handover(mutex);
     if (handover->holder != (int)execution.current)
         engine_fail("a thread unlocks what it does not hold");

@@ -22,7 +22,7 @@ enum { EVENTS_MOST = 1 << 16 };
 static struct fiber *driver, *fibers[THREADS_MOST];
 static struct thread threads_at_checkpoint[THREADS_MOST];
 static thread_body *running_body;
-static uint8_t *users; /* of each byte of the world: which threads read it (low half) and which wrote it, by the seam */
+static uint8_t *users; /* of each byte of the world: which threads used it as an address of the seam */
 static bool found_shared;
 static unsigned on_fiber; /* whose stack this is: the current thread's, but for who impersonates another */
 static struct event *events;
@@ -249,6 +249,13 @@ static size_t index_of(const volatile void *address)
     return world_cell(address) * 8 + ((uintptr_t)address & 7);
 }
 
+bool engine_is_shared(const volatile void *address)
+{
+    uint8_t mask = users[index_of(address)];
+
+    return (mask & (mask - 1)) != 0;
+}
+
 bool engine_found_shared(void)
 {
     bool found = found_shared;
@@ -257,33 +264,18 @@ bool engine_found_shared(void)
     return found;
 }
 
-/* True where the operation does not commute with one that another thread has ever made there: two reads do. */
-static bool note_use(size_t index, enum use use)
+/* True where somebody else uses the address, too. */
+static bool note_use(const volatile void *address)
 {
-    uint8_t before = users[index], me = (uint8_t)(1U << execution.current);
-    unsigned readers = before & 15U & ~(unsigned)me, writers = before >> 4 & ~(unsigned)me;
-    unsigned others = use == USE_READ ? writers : readers | writers;
+    uint8_t *mask = &users[index_of(address)];
+    uint8_t mine = (uint8_t)(1U << execution.current);
 
-    users[index] |= use == USE_READ ? me : (uint8_t)(me << 4);
-    found_shared |= users[index] != before && others != 0;
-    return others != 0;
-}
-
-/* Letting go of a mutex is noticed by those alone who try it and do not wait (the byte beside says who does): others
- * come to the same whether they ask for it just before or just after. */
-static bool note_mutex_use(size_t index, enum use use)
-{
-    unsigned others = (1U << execution.current) ^ 15U;
-    bool is_noticed;
-
-    if (use == USE_UNLOCK)
-        return (users[index + 1] & others) != 0;
-    is_noticed = note_use(index, USE_WRITE);
-    if (use == USE_TRY && !(users[index + 1] >> execution.current & 1)) {
-        users[index + 1] |= (uint8_t)(1U << execution.current);
-        found_shared |= is_noticed;
+    if (!(*mask & mine)) {
+        if (*mask != 0 && (*mask & (*mask - 1)) == 0)
+            found_shared = true;
+        *mask |= mine;
     }
-    return is_noticed;
+    return (*mask & (*mask - 1)) != 0;
 }
 
 static void count_step(void)
@@ -298,20 +290,13 @@ static void count_step(void)
         engine_fail("no progress: %u operations, and no end", execution.steps);
 }
 
-static bool is_noticed(const volatile void *address, enum use use)
-{
-    if (address == NULL)
-        return true;
-    return use >= USE_LOCK ? note_mutex_use(index_of(address), use) : note_use(index_of(address), use);
-}
-
-void engine_point(const volatile void *address, enum use use)
+void engine_point(const volatile void *address)
 {
     uint8_t candidates[THREADS_MOST];
     unsigned count, index;
 
     count_step();
-    if (!is_noticed(address, use) && !search_asks_everywhere())
+    if (address != NULL && !note_use(address) && !search_asks_everywhere())
         return;
     count = find_candidates(candidates);
     if (count < 2)

@@ -2,8 +2,8 @@
  * engine: one execution: threads as fibers, the mutexes between them, and the points where another one may go on.
  *
  * The allocator's operations arrive here (backend.c, os_explored.c). Before each that another thread could notice, the
- * search (search.h) decides who goes on. An operation that commutes with all that other threads ever do at its address,
- * such as a read of what nobody else writes, cannot be noticed; what they do is learned from execution to execution.
+ * search (search.h) decides who goes on. An operation on an address that one thread alone ever uses cannot be noticed;
+ * which addresses are shared is learned from execution to execution.
  *
  * In quiet mode, before the threads start, after they have ended, and where the checker looks, nothing is scheduled and
  * nothing checked: operations do what they do natively.
@@ -124,11 +124,8 @@ void engine_fail(const char *format, ...) __attribute__((format(printf, 1, 2), n
 /* Ends it without a failure: the search knows the rest. */
 void engine_prune(void) __attribute__((noreturn));
 
-/* What an operation does to its address, for whether it commutes with those of other threads. */
-enum use { USE_READ, USE_WRITE, USE_LOCK, USE_TRY, USE_UNLOCK };
-
-/* Before an operation on `address` by the current thread: somebody else may go on first. NULL: always. */
-void engine_point(const volatile void *address, enum use use);
+/* Before an operation on `address` by the current thread: somebody else may go on first. */
+void engine_point(const volatile void *address);
 
 /* The current thread cannot go on before its state changes: somebody else does. */
 void engine_wait(void);
@@ -154,6 +151,9 @@ const struct event *engine_events(size_t *count);
 
 /* A number that stands for all that happened so far, but for the order of what does not depend on each other. */
 uint64_t engine_signature(void);
+
+/* Whether two or more threads use the address; forgets all with engine_begin. */
+bool engine_is_shared(const volatile void *address);
 
 /* True, once, where an address was found to be shared that had not been: what was searched before may lack points. */
 bool engine_found_shared(void);

@@ -26,8 +26,6 @@ static struct {
     struct bounds bounds;
     uint64_t seed, state;
     unsigned depth;
-    unsigned limit; /* dfs: of preemptions, for now */
-    bool was_cut;   /* dfs: within it there was somewhere more to do */
     bool has_begun;
 
     struct node *path; /* dfs: all questions; otherwise those whose answer is not 0 */
@@ -75,8 +73,7 @@ static void begin(enum strategy strategy, const struct bounds *bounds)
 
 void search_restart(void)
 {
-    search.has_begun = search.was_cut = false;
-    search.limit = search.strategy == STRATEGY_DFS ? 0 : search.bounds.preemptions;
+    search.has_begun = false;
     search.length = search.prefix = 0;
     search.state = search.seed;
     if (search.seen_count != 0)
@@ -143,17 +140,6 @@ static bool backtrack(void)
     return false;
 }
 
-/* All is done with so many preemptions; once more with one more, where that makes a difference. */
-static bool raise_limit(void)
-{
-    if (!search.was_cut || search.limit == search.bounds.preemptions)
-        return false;
-    search.limit++;
-    search.was_cut = false;
-    search.length = 0;
-    return true;
-}
-
 /* Distinct random priorities above depth, and depth - 1 points at which the one who runs falls below them. */
 static void deal_priorities(void)
 {
@@ -178,7 +164,7 @@ bool search_next(void)
         search.points_most = search.points;
     search.points = search.position = search.stale_loads = search.faults = 0;
     if (search.strategy == STRATEGY_DFS) {
-        if (search.has_begun && !backtrack() && !raise_limit())
+        if (search.has_begun && !backtrack())
             return false;
         search.prefix = search.length;
     } else {
@@ -214,7 +200,7 @@ uint64_t search_pruned(void)
 /* How much more an execution may still do; what was explored with as much or more need not be again. */
 static uint32_t what_is_left(void)
 {
-    return search.limit - execution.preemptions;
+    return search.bounds.preemptions - execution.preemptions;
 }
 
 /* Where the same has happened before: true if then as much was left. */
@@ -284,8 +270,7 @@ static bool is_within_bounds(enum choice_kind kind)
 {
     switch (kind) {
     case CHOICE_THREAD:
-        search.was_cut |= execution.preemptions >= search.limit;
-        return execution.preemptions < search.limit;
+        return execution.preemptions < search.bounds.preemptions;
     case CHOICE_STORE:
         return search.stale_loads < search.bounds.stale_loads;
     case CHOICE_FAULT:

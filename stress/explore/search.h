@@ -5,10 +5,9 @@
  * current thread, read the newest store, let the call succeed", are numbered from 1 on; a whole execution is named by
  * the answers that are not 0, and where they stand (token.h).
  *
- *   - dfs: all of them, depth first, with no preemption, then with up to one, and so on up to a bound, so that a
- * failure is found with as few as it needs. The last answer that can grow does, what follows it is 0 again. An
- * execution that comes to where another one has been, by a signature of all that happened up to the order of
- * independent operations, with no more preemptions left, ends there.
+ *   - dfs: all of them, depth first, up to a number of preemptions. The last answer that can grow does, what follows it
+ *     is 0 again. An execution that comes to where another one has been, by a signature of all that happened up to the
+ *     order of independent operations, with no more preemptions left, ends there.
  *
  *   - pct: threads have random priorities, which change at depth - 1 random points. A bug that takes `depth` ordered
  *     operations is hit with a probability of at least 1 / (threads * points ^ (depth - 1)) in each run.
