@@ -127,7 +127,7 @@ static void release(void *payload, const struct hs_owner *owner)
 /* Resizes by a copy; NULL, with nothing changed, where there is no memory. */
 static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
 {
-    size_t usable_bytes = hs_heap_usable_bytes(owner);
+    size_t usable_bytes = hs_heap_usable_bytes(owner), kept_bytes;
     bool stays_in_arena = owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS;
     bool zeroed;
     void *moved = take(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
@@ -142,8 +142,8 @@ static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
     if (moved == NULL)
         return NULL;
     (void)hs_visible_allocated(moved, bytes, false);
-    usable_bytes = hs_visible_bytes(ptr, usable_bytes);
-    memcpy(moved, ptr, bytes < usable_bytes ? bytes : usable_bytes);
+    kept_bytes = hs_visible_bytes(ptr, usable_bytes);
+    memcpy(moved, ptr, bytes < kept_bytes ? bytes : kept_bytes);
     release(ptr, owner);
     return moved;
 }

@@ -220,16 +220,14 @@ bool hs_os_unmap(void *base, size_t bytes)
 
 void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
 {
+    size_t kept_bytes = may_move ? 0 : new_bytes < old_bytes ? new_bytes : old_bytes;
     int saved_errno = errno;
     void *moved;
 
     if (refused(HS_OS_MREMAP))
         return NULL;
     hs_addresses_leave();
-    if (may_move)
-        hs_memory_open(base, old_bytes);
-    else if (new_bytes < old_bytes)
-        hs_memory_open((char *)base + new_bytes, old_bytes - new_bytes);
+    hs_memory_open((char *)base + kept_bytes, old_bytes - kept_bytes);
     moved = mremap(base, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
     hs_addresses_arrived();
     errno = saved_errno;

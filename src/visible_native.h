@@ -1,5 +1,5 @@
 /*
- * visible_native: no tool looks. All of it compiles to nothing; not even what is passed is worked out.
+ * visible_native: no tool looks. All of it compiles to nothing.
  */
 #ifndef HS_VISIBLE_NATIVE_H
 #define HS_VISIBLE_NATIVE_H
@@ -8,7 +8,7 @@
 #define HS_VISIBLE_CALL (void)0
 
 #define hs_memory_close(base, bytes) (void)0
-#define hs_memory_open(base, bytes) (void)0
+#define hs_memory_open(base, bytes) ((void)(base), (void)(bytes))
 #define hs_memory_hide(base, bytes) (void)0
 #define hs_memory_root(base, old_bytes, bytes) (void)0
 

@@ -82,13 +82,14 @@ static void use_after_free(void)
     decide_by(block + unforeseen(0));
 }
 
+/* Behind all that the allocator writes there. */
 static void use_after_free_inside(void)
 {
-    char *block = heapster_malloc(64);
+    char *block = heapster_malloc(200);
 
-    memset(block, 1, 64);
+    memset(block, 1, 200);
     heapster_free(block);
-    decide_by(block + unforeseen(40));
+    decide_by(block + unforeseen(150));
 }
 
 static void write_after_free(void)

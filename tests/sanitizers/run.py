@@ -56,7 +56,8 @@ def group(name, kind, place):
     return {case: (kind, place) for case in GROUPS[name]}
 
 
-RIGHT = {**group("right", None, None), **group("threads", None, None)}
+THREADS = group("threads", None, None)
+RIGHT = {**group("right", None, None), **THREADS}
 
 # Of each case: the kind of the report, and the place that it names: "fault" the line in the case itself, "decision" the
 # one in decide_by and the case that called it, "race" either line, another name that of a function; None none.
@@ -86,8 +87,8 @@ EXPECTED = {
         **group("twice", TWICE, None),
         **RIGHT,
     },
-    "helgrind": {**group("races", r"Possible data race during (write|read)", "race"), **RIGHT},
-    "drd": {**group("races", r"Conflicting (load|store) by thread", "race"), **RIGHT},
+    "helgrind": {**group("races", r"Possible data race during (write|read)", "race"), **THREADS},
+    "drd": {**group("races", r"Conflicting (load|store) by thread", "race"), **THREADS},
 }
 # To these two free is no access, be it libc's or Heapster's.
 for tool in "helgrind", "drd":

@@ -7,7 +7,7 @@
 
 /* ---- a hand-over as it should be --------------------------------------------------------------------------------- */
 
-enum { SLOTS = 16, HANDED = 3000 };
+enum { SLOTS = 16, HANDED = 1500 };
 
 static struct {
     pthread_mutex_t lock;
@@ -88,12 +88,12 @@ static void handed_over(void)
 /* Threads that have nothing in common but the heap, whose blocks change hands there. */
 static void *churn(void *nothing)
 {
-    enum { BLOCKS = 64, ROUNDS = 4000 };
+    enum { BLOCKS = 64, ROUNDS = 1000 };
     char *blocks[BLOCKS] = {NULL};
 
     for (size_t i = 0; i < ROUNDS; i++) {
         char **slot = &blocks[i * 7 % BLOCKS];
-        size_t bytes = i % 100 == 0 ? 300000 : bytes_of(i);
+        size_t bytes = i % 100 == 0 ? 140000 : bytes_of(i);
 
         if (*slot != NULL && i % 3 == 0) {
             *slot = heapster_realloc(*slot, bytes);
@@ -110,7 +110,7 @@ static void *churn(void *nothing)
 
 static void reused(void)
 {
-    for (int round = 0; round < 4; round++)
+    for (int round = 0; round < 3; round++)
         run(churn, churn, NULL);
     (void)heapster_trim(0);
     require(heapster_check(HEAPSTER_CHECK_AT_REST, NULL, NULL) == 0, "the heap is sound");
