@@ -253,7 +253,7 @@ static bool resize_locked(struct hs_large_set *set, struct hs_region *region, si
         if (hs_os_remap(region->base, old_bytes, mapping_bytes, false) == NULL)
             return false;
     } else if (!hs_large_cache_join_locked(set, region->base + old_bytes, mapping_bytes - old_bytes) &&
-               (HS_VISIBLE || move_locked(set, region, mapping_bytes) == NULL)) {
+               (!HS_TOOL_FOLLOWS_MREMAP || move_locked(set, region, mapping_bytes) == NULL)) {
         return false;
     }
     hs_memory_root(region->base, old_bytes, mapping_bytes);

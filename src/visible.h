@@ -28,8 +28,8 @@
  * heapster_usable_size returns these, as the sanitizers' own malloc_usable_size does. The other way, to open the
  * padding for who asks, would cost every program that counts its memory by usable sizes all reports of overflows.
  *
- * What is different in such a build: a large block that grows is copied where mremap would move it, since tools do not
- * follow it to its new place.
+ * What is different in such a build: a large block that grows is copied where mremap would move it, where the tool does
+ * not follow it to its new place (HS_TOOL_FOLLOWS_MREMAP).
  *
  * In a release build all of it is nothing.
  */

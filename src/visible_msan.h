@@ -10,6 +10,7 @@
 #include <sanitizer/msan_interface.h>
 
 #define HS_VISIBLE 1
+#define HS_TOOL_FOLLOWS_MREMAP 0
 #define HS_VISIBLE_CALL (void)0
 
 static inline void hs_memory_close(const void *base, size_t bytes)

@@ -5,6 +5,7 @@
 #define HS_VISIBLE_NATIVE_H
 
 #define HS_VISIBLE 0
+#define HS_TOOL_FOLLOWS_MREMAP 1
 #define HS_VISIBLE_CALL (void)0
 
 #define hs_memory_close(base, bytes) (void)0

@@ -9,6 +9,7 @@
 #define HS_VISIBLE_TSAN_H
 
 #define HS_VISIBLE 1
+#define HS_TOOL_FOLLOWS_MREMAP 1
 #define HS_VISIBLE_CALL (void)0
 
 /* Of a long block only the beginning: the shadow is four times as long. The run-time does the same for libc's free. */

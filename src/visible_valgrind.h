@@ -40,6 +40,7 @@ static inline void hs_visible_leave(const bool *entered)
 }
 
 #define HS_VISIBLE 1
+#define HS_TOOL_FOLLOWS_MREMAP 0
 #define HS_VISIBLE_CALL bool entered __attribute__((cleanup(hs_visible_leave), unused)) = hs_visible_enter()
 
 static inline void hs_memory_close(const void *base, size_t bytes)
