@@ -62,15 +62,17 @@ static void fill_batch_locked(struct hs_arena *arena, struct hs_freelist *list, 
                               const struct hs_request *request, const struct hs_pieces *first) HS_REQUIRES(list->lock)
 {
     struct hs_batch *batch = first->batch;
+    struct hs_request one = *request;
     struct hs_pieces pieces = {.batch = NULL};
 
-    batch->payloads[batch->count++] = hs_block_payload(first->block);
+    one.blocks = 1;
+    hs_batch_add(batch, first->block, first->blocks);
     while (batch->count < batch->most) {
         struct hs_block *next = hs_freelist_find_locked(list, request->search_bytes, from_cursor);
 
         if (next == NULL || hs_block_bytes(next) - request->block_bytes >= HS_BLOCK_BYTES_LEAST)
             return;
-        if (!take_one_locked(arena, list, from_cursor, request, &pieces))
+        if (!take_one_locked(arena, list, from_cursor, &one, &pieces))
             return;
         batch->payloads[batch->count++] = hs_block_payload(pieces.block);
     }
@@ -98,7 +100,7 @@ static enum outcome take_from(struct hs_arena *arena, unsigned index, uint8_t st
 /* The lists of `first` .. `last` that are not empty, as bits. Relaxed: see A1 in arena.h. */
 static uint64_t nonempty_between(const struct hs_arena *arena, unsigned first, unsigned last)
 {
-    uint64_t from_first = ~(((uint64_t)1 << first) - 1);
+    uint64_t from_first = ~UINT64_C(0) << first;
     uint64_t to_last = ~UINT64_C(0) >> (63 - last);
 
     return hs_load_relaxed(&arena->nonempty) & from_first & to_last;
@@ -215,8 +217,8 @@ static bool look_at_all_lists(struct hs_arena *arena, size_t block_bytes, bool *
         hs_mutex_lock(&arena->lists[k].lock);
     fits = any_list_fits(arena, block_bytes);
     *in_flight = hs_arena_claims_in_flight(arena) != 0;
-    for (unsigned k = HS_LISTS; k > 0; k--)
-        hs_mutex_unlock(&arena->lists[k - 1].lock);
+    for (unsigned k = HS_LISTS; k-- > 0;)
+        hs_mutex_unlock(&arena->lists[k].lock);
     return fits;
 }
 
@@ -319,7 +321,7 @@ static void shrink(struct hs_arena *arena, struct hs_block *block, size_t block_
         hs_arena_set_age(pieces.tail, (struct hs_age){false, hs_os_now_ms()});
     hs_block_set_bytes(block, block_bytes, arena->number);
     list->account.claimed++;
-    list->account.used_bytes = hs_wrap_subtract(list->account.used_bytes, tail_bytes);
+    hs_account_use(&list->account, (uint64_t)0 - tail_bytes);
     list->account.splits++;
     hs_mutex_unlock(&list->lock);
     hs_arena_publish_pieces(arena, &pieces);
@@ -357,7 +359,7 @@ static bool grow_in_place(struct hs_arena *arena, struct hs_block *block, size_t
         hs_block_set_bytes(block, bytes, arena->number);
         list->account.claimed++;
         list->account.coalesces++;
-        list->account.used_bytes = hs_wrap_add(list->account.used_bytes, bytes - old_bytes);
+        hs_account_use(&list->account, bytes - old_bytes);
         grown = true;
     }
     hs_mutex_unlock(&list->lock);
@@ -391,8 +393,8 @@ void hs_arena_lock_all(struct hs_arena *arena) HS_NO_ANALYSIS
 
 void hs_arena_unlock_all(struct hs_arena *arena) HS_NO_ANALYSIS
 {
-    for (unsigned k = HS_LISTS; k > 0; k--)
-        hs_mutex_unlock(&arena->lists[k - 1].lock);
+    for (unsigned k = HS_LISTS; k-- > 0;)
+        hs_mutex_unlock(&arena->lists[k].lock);
     hs_mutex_unlock(&arena->lock);
 }
 
@@ -412,7 +414,7 @@ static void add_account(struct hs_account *sum, const struct hs_account *share)
 {
     sum->allocations += share->allocations;
     sum->frees += share->frees;
-    sum->used_bytes = hs_wrap_add(sum->used_bytes, share->used_bytes);
+    hs_account_use(sum, hs_load_relaxed(&share->used_bytes));
     sum->claimed += share->claimed;
     sum->settled += share->settled;
     sum->splits += share->splits;
@@ -431,12 +433,17 @@ struct hs_account hs_arena_account(const struct hs_arena *arena) HS_NO_ANALYSIS
 
 size_t hs_arena_region_bytes(struct hs_arena *arena, bool *is_mostly_free)
 {
+    uint64_t used_bytes;
     size_t bytes;
 
-    hs_arena_lock_all(arena);
+    hs_mutex_lock(&arena->lock);
     bytes = arena->region_bytes;
-    *is_mostly_free = hs_arena_account(arena).used_bytes < bytes / 2;
-    hs_arena_unlock_all(arena);
+    hs_mutex_unlock(&arena->lock);
+    /* Relaxed, and not all at one moment: a hint. */
+    used_bytes = hs_load_relaxed(&arena->account.used_bytes);
+    for (unsigned k = 0; k < HS_LISTS; k++)
+        used_bytes += hs_load_relaxed(&arena->lists[k].account.used_bytes);
+    *is_mostly_free = used_bytes < bytes / 2;
     return bytes;
 }
 
@@ -489,7 +496,7 @@ static void recount(struct hs_arena *arena) HS_NO_ANALYSIS
         arena->lists[k].account = (struct hs_account){0};
     arena->account = sum;
     arena->account.settled = sum.claimed;
-    arena->account.used_bytes = used_bytes;
+    hs_store_relaxed(&arena->account.used_bytes, used_bytes); /* relaxed: nobody else runs */
     arena->account.frees = sum.allocations - used_blocks;
 }
 

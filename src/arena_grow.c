@@ -1,6 +1,7 @@
 #include "arena_moves.h"
 #include "options.h"
 #include "os.h"
+#include "visible.h"
 
 /* Growth beyond what a request needs, so that the OS is asked rarely: an eighth of the arena. Address space alone;
  * pages are touched when blocks are. */
@@ -51,7 +52,7 @@ static size_t step_bytes_from_locked(const struct hs_arena *arena, const char *e
     size_t step = step_bytes_locked(arena);
 
     if (wants_huge_locked(arena))
-        step += hs_bytes_to_multiple((uintptr_t)end + step, HS_HUGE_PAGE_BYTES);
+        step += -((uintptr_t)end + step) & (HS_HUGE_PAGE_BYTES - 1);
     return step;
 }
 
@@ -87,7 +88,7 @@ _Atomic size_t hs_arena_all_region_bytes;
 void hs_arena_count_bytes_locked(struct hs_arena *arena, size_t bytes)
 {
     hs_mutex_assert_held(&arena->lock);
-    arena->region_bytes = (size_t)hs_wrap_add(arena->region_bytes, bytes);
+    arena->region_bytes += bytes;
     (void)hs_add_relaxed(&hs_arena_all_region_bytes, bytes);
 }
 
@@ -130,6 +131,8 @@ static bool attach_locked(struct hs_arena *arena, struct hs_region *region) HS_R
     arena->region_count++;
     hs_arena_count_bytes_locked(arena, bytes);
     widen_bounds(arena, region->base, bytes);
+    hs_memory_close(region->base, bytes);
+    hs_memory_root(region->base, 0, bytes);
     return true;
 }
 
@@ -163,7 +166,9 @@ void hs_arena_detach_region_locked(struct hs_arena *arena, struct hs_region *reg
     if (arena->break_top == region)
         arena->break_top = highest_break_region_locked(arena);
     arena->region_count--;
-    hs_arena_count_bytes_locked(arena, (size_t)hs_wrap_subtract(0, bytes));
+    hs_arena_count_bytes_locked(arena, (size_t)0 - bytes);
+    hs_memory_open(region->base, bytes);
+    hs_memory_root(region->base, bytes, 0);
 }
 
 /* A new region of the arena, all of it one BUSY block, which is returned; NULL where there is no descriptor. */
@@ -218,6 +223,8 @@ struct hs_block *hs_arena_extend_region_locked(struct hs_arena *arena, struct hs
     hs_store_relaxed(&region->bytes, old_bytes + bytes);
     hs_arena_count_bytes_locked(arena, bytes);
     widen_bounds(arena, region->base, old_bytes + bytes);
+    hs_memory_close(region->base + old_bytes, bytes);
+    hs_memory_root(region->base, old_bytes, old_bytes + bytes);
     hs_arena_write_end_tag(arena, region);
     /* The END tag becomes the block's: what it says of its left neighbour stays true. */
     hs_block_set_bytes(block, bytes, arena->number);
@@ -347,7 +354,7 @@ struct hs_pieces hs_arena_grow_locked(struct hs_arena *arena, const struct hs_re
 
 bool hs_arena_adopt_buffer(struct hs_arena *arena, void *base, size_t bytes)
 {
-    size_t skipped = hs_bytes_to_multiple((uintptr_t)base, HS_ALIGNMENT);
+    size_t skipped = (size_t)(-(uintptr_t)base & (HS_ALIGNMENT - 1));
     struct hs_block *block;
 
     if (bytes < skipped + HS_REGION_OVERHEAD_BYTES + HS_BLOCK_BYTES_LEAST)
