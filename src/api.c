@@ -154,7 +154,7 @@ static void *resize_in_cache(void *ptr, size_t bytes)
     size_t block_bytes = hs_cache_tiny_bytes(ptr), old_bytes;
     void *moved;
 
-    if (block_bytes == 0 || bytes - 1 >= HS_CLASS_PAYLOAD_BYTES_MOST)
+    if (block_bytes == 0 || bytes == 0 || bytes > HS_CLASS_PAYLOAD_BYTES_MOST)
         return NULL;
     if (hs_class_bytes(hs_class_for(hs_block_bytes_for(bytes))) == block_bytes) {
         hs_visible_resized(ptr, hs_visible_bytes(ptr, 0), bytes);
@@ -318,7 +318,7 @@ void heapster_free_aligned_sized(void *ptr, size_t alignment, size_t bytes)
     if (!hs_heap_resolve(ptr, "free", &owner) || !size_is_right(ptr, &owner, bytes))
         return;
     if (!is_power_of_two(alignment) || ((uintptr_t)ptr & (alignment - 1)) != 0) {
-        hs_diagnose_size(ptr, "wrong alignment", alignment, 1, (uintptr_t)ptr & (0 - (uintptr_t)ptr));
+        hs_diagnose_size(ptr, "wrong alignment", alignment, 1, (uintptr_t)ptr & (~(uintptr_t)ptr + 1));
         return;
     }
     release(ptr, &owner);

@@ -100,7 +100,7 @@ static enum outcome take_from(struct hs_arena *arena, unsigned index, uint8_t st
 /* The lists of `first` .. `last` that are not empty, as bits. Relaxed: see A1 in arena.h. */
 static uint64_t nonempty_between(const struct hs_arena *arena, unsigned first, unsigned last)
 {
-    uint64_t from_first = ~UINT64_C(0) << first;
+    uint64_t from_first = ~(((uint64_t)1 << first) - 1);
     uint64_t to_last = ~UINT64_C(0) >> (63 - last);
 
     return hs_load_relaxed(&arena->nonempty) & from_first & to_last;
@@ -217,8 +217,8 @@ static bool look_at_all_lists(struct hs_arena *arena, size_t block_bytes, bool *
         hs_mutex_lock(&arena->lists[k].lock);
     fits = any_list_fits(arena, block_bytes);
     *in_flight = hs_arena_claims_in_flight(arena) != 0;
-    for (unsigned k = HS_LISTS; k-- > 0;)
-        hs_mutex_unlock(&arena->lists[k].lock);
+    for (unsigned k = HS_LISTS; k > 0; k--)
+        hs_mutex_unlock(&arena->lists[k - 1].lock);
     return fits;
 }
 
@@ -321,7 +321,7 @@ static void shrink(struct hs_arena *arena, struct hs_block *block, size_t block_
         hs_arena_set_age(pieces.tail, (struct hs_age){false, hs_os_now_ms()});
     hs_block_set_bytes(block, block_bytes, arena->number);
     list->account.claimed++;
-    hs_account_use(&list->account, (uint64_t)0 - tail_bytes);
+    hs_account_free(&list->account, tail_bytes);
     list->account.splits++;
     hs_mutex_unlock(&list->lock);
     hs_arena_publish_pieces(arena, &pieces);
@@ -393,8 +393,8 @@ void hs_arena_lock_all(struct hs_arena *arena) HS_NO_ANALYSIS
 
 void hs_arena_unlock_all(struct hs_arena *arena) HS_NO_ANALYSIS
 {
-    for (unsigned k = HS_LISTS; k-- > 0;)
-        hs_mutex_unlock(&arena->lists[k].lock);
+    for (unsigned k = HS_LISTS; k > 0; k--)
+        hs_mutex_unlock(&arena->lists[k - 1].lock);
     hs_mutex_unlock(&arena->lock);
 }
 
@@ -442,7 +442,7 @@ size_t hs_arena_region_bytes(struct hs_arena *arena, bool *is_mostly_free)
     /* Relaxed, and not all at one moment: a hint. */
     used_bytes = hs_load_relaxed(&arena->account.used_bytes);
     for (unsigned k = 0; k < HS_LISTS; k++)
-        used_bytes += hs_load_relaxed(&arena->lists[k].account.used_bytes);
+        used_bytes = hs_wrap_add(used_bytes, hs_load_relaxed(&arena->lists[k].account.used_bytes));
     *is_mostly_free = used_bytes < bytes / 2;
     return bytes;
 }

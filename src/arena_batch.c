@@ -146,7 +146,7 @@ static void publish_to_list(struct hs_arena *arena, unsigned index, struct piece
         hs_arena_place_locked(arena, list, pieces[i].block);
         list->account.settled += pieces[i].settlement.claims;
         list->account.frees += pieces[i].settlement.frees;
-        hs_account_use(&list->account, (uint64_t)0 - pieces[i].settlement.freed_bytes);
+        hs_account_free(&list->account, pieces[i].settlement.freed_bytes);
         pieces[i].settlement = (struct hs_settlement){0};
     }
     /* [PUBLISH] As in hs_arena_publish: once for all that were placed. */

@@ -52,7 +52,7 @@ static size_t step_bytes_from_locked(const struct hs_arena *arena, const char *e
     size_t step = step_bytes_locked(arena);
 
     if (wants_huge_locked(arena))
-        step += -((uintptr_t)end + step) & (HS_HUGE_PAGE_BYTES - 1);
+        step += hs_bytes_to_multiple((uintptr_t)end + step, HS_HUGE_PAGE_BYTES);
     return step;
 }
 
@@ -88,7 +88,7 @@ _Atomic size_t hs_arena_all_region_bytes;
 void hs_arena_count_bytes_locked(struct hs_arena *arena, size_t bytes)
 {
     hs_mutex_assert_held(&arena->lock);
-    arena->region_bytes += bytes;
+    arena->region_bytes = (size_t)hs_wrap_add(arena->region_bytes, bytes);
     (void)hs_add_relaxed(&hs_arena_all_region_bytes, bytes);
 }
 
@@ -166,7 +166,7 @@ void hs_arena_detach_region_locked(struct hs_arena *arena, struct hs_region *reg
     if (arena->break_top == region)
         arena->break_top = highest_break_region_locked(arena);
     arena->region_count--;
-    hs_arena_count_bytes_locked(arena, (size_t)0 - bytes);
+    hs_arena_count_bytes_locked(arena, (size_t)hs_wrap_subtract(0, bytes));
     hs_memory_open(region->base, bytes);
     hs_memory_root(region->base, bytes, 0);
 }
@@ -354,7 +354,7 @@ struct hs_pieces hs_arena_grow_locked(struct hs_arena *arena, const struct hs_re
 
 bool hs_arena_adopt_buffer(struct hs_arena *arena, void *base, size_t bytes)
 {
-    size_t skipped = (size_t)(-(uintptr_t)base & (HS_ALIGNMENT - 1));
+    size_t skipped = hs_bytes_to_multiple((uintptr_t)base, HS_ALIGNMENT);
     struct hs_block *block;
 
     if (bytes < skipped + HS_REGION_OVERHEAD_BYTES + HS_BLOCK_BYTES_LEAST)

@@ -332,7 +332,7 @@ struct hs_block *hs_arena_publish(struct hs_arena *arena, struct hs_block *block
         if (stays) {
             list->account.settled += settlement.claims;
             list->account.frees += settlement.frees;
-            hs_account_use(&list->account, (uint64_t)0 - settlement.freed_bytes);
+            hs_account_free(&list->account, settlement.freed_bytes);
         }
         hs_mutex_unlock(&list->lock);
     }
@@ -382,7 +382,7 @@ static size_t bytes_taken(const struct hs_request *request, size_t bytes, bool i
 static size_t alignment_gap(struct hs_block *block, size_t alignment)
 {
     uintptr_t payload = (uintptr_t)hs_block_payload(block);
-    size_t gap = (size_t)(-payload & (alignment - 1));
+    size_t gap = hs_bytes_to_multiple(payload, alignment);
 
     if (gap != 0 && gap < HS_BLOCK_BYTES_LEAST)
         gap += alignment;

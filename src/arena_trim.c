@@ -77,7 +77,7 @@ static size_t cut_bytes_of(const struct hs_region *top, size_t tail_bytes, size_
     uintptr_t kept_end = end - cut_bytes;
 
     if (kept_end > (uintptr_t)top->huge_from && kept_end < (uintptr_t)top->huge_to)
-        kept_end += -kept_end & (HS_HUGE_PAGE_BYTES - 1);
+        kept_end += hs_bytes_to_multiple(kept_end, HS_HUGE_PAGE_BYTES);
     return end - kept_end;
 }
 
@@ -197,7 +197,7 @@ static void purge_block(struct hs_freelist *list, struct hs_free_block *node, st
 
     hs_mutex_assert_held(&list->lock);
     if (first > huge_from && first < huge_to)
-        first += -first & (HS_HUGE_PAGE_BYTES - 1);
+        first += hs_bytes_to_multiple(first, HS_HUGE_PAGE_BYTES);
     if (last > huge_from && last < huge_to)
         last &= ~(HS_HUGE_PAGE_BYTES - 1);
     if (last <= first || node->purged != 0)

@@ -43,7 +43,7 @@ static void push_outbox(struct hs_outbox *box)
     (void)hs_add_relaxed(&arena->inbox_blocks, hs_load_relaxed(&box->blocks));
     (void)hs_add_relaxed(&arena->sent_blocks, hs_load_relaxed(&box->blocks));
     (void)hs_add_relaxed(&arena->sent_batches, 1);
-    bytes += hs_add_relaxed(&arena->inbox_bytes, bytes);
+    bytes = hs_wrap_add(bytes, hs_add_relaxed(&arena->inbox_bytes, bytes));
     hs_store_relaxed(&box->blocks, 0);
     hs_store_relaxed(&box->bytes, 0);
     box->newest = box->oldest = NULL;
@@ -125,8 +125,8 @@ static unsigned take_from_chain(struct hs_arena *arena, void **chain, void **pay
         hs_block_set_state(hs_block_of(payload), HS_STATE_CACHED);
         payloads[count++] = payload;
     }
-    (void)hs_add_relaxed(&arena->inbox_blocks, (uint64_t)0 - count); /* relaxed: as in push_outbox */
-    (void)hs_add_relaxed(&arena->inbox_bytes, (uint64_t)0 - bytes);
+    (void)hs_subtract_relaxed(&arena->inbox_blocks, count); /* relaxed: as in push_outbox */
+    (void)hs_subtract_relaxed(&arena->inbox_bytes, bytes);
     return count;
 }
 
@@ -162,8 +162,8 @@ void hs_cache_sort_mail(struct hs_cache *cache)
         cache->pending = hs_cache_take_inbox(cache->arena);
     count = take_from_chain(cache->arena, &cache->pending, payloads, HS_BATCH_BLOCKS_MOST);
     /* The oldest first, so that the newest is the next that malloc takes. */
-    for (unsigned i = count; i-- > 0;)
-        if (!hs_cache_accept(cache, payloads[i]))
-            payloads[count - 1 - left++] = payloads[i];
+    for (unsigned i = count; i > 0; i--)
+        if (!hs_cache_accept(cache, payloads[i - 1]))
+            payloads[count - 1 - left++] = payloads[i - 1];
     hs_cache_give_many(cache->arena, payloads + count - left, left);
 }

@@ -85,10 +85,15 @@ struct hs_account {
     uint64_t retreats;
 };
 
-/* `bytes` more are in use; wraps for less. The account's lock is held: relaxed, for those who read without it. */
+/* `bytes` more, or less, are in use. The account's lock is held: relaxed, for those who read without it. */
 static inline void hs_account_use(struct hs_account *account, uint64_t bytes)
 {
-    hs_store_relaxed(&account->used_bytes, hs_load_relaxed(&account->used_bytes) + bytes);
+    hs_store_relaxed(&account->used_bytes, hs_wrap_add(hs_load_relaxed(&account->used_bytes), bytes));
+}
+
+static inline void hs_account_free(struct hs_account *account, uint64_t bytes)
+{
+    hs_store_relaxed(&account->used_bytes, hs_wrap_subtract(hs_load_relaxed(&account->used_bytes), bytes));
 }
 
 struct hs_freelist {

@@ -206,7 +206,7 @@ void hs_region_overlay_remove(struct hs_region *region)
         region->overlay_previous->overlay_next = region->overlay_next;
     else
         overlays.head = region->overlay_next;
-    (void)hs_add_relaxed(&overlays.count, (size_t)-1);
+    (void)hs_subtract_relaxed(&overlays.count, 1);
     hs_mutex_unlock(&overlays.lock);
 }
 
