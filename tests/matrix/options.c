@@ -6,30 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The address of a variable that is gone when it is looked at; past the compiler's own warning. */
-static int *volatile kept;
+/* What is gone when it is looked at; past the compiler's own warning. */
+static void *volatile kept;
+
+static void keep(volatile void *address)
+{
+    kept = (void *)address;
+}
 
 __attribute__((noinline)) static void keep_local(void)
 {
     volatile int local = 7;
 
-    kept = (int *)&local;
+    keep(&local);
 }
 
 static int use_after_return(void)
 {
     keep_local();
-    return *kept;
+    return *(int *)kept;
 }
 
 static int leak(void)
 {
-    void *volatile block = malloc(40);
-
-    if (block == NULL)
+    kept = malloc(40);
+    if (kept == NULL)
         return EXIT_FAILURE;
-    memset(block, 1, 40);
-    block = NULL;
+    memset(kept, 1, 40);
+    kept = NULL;
     return EXIT_SUCCESS;
 }
 
