@@ -2,15 +2,19 @@
  * driver: a main for where there is no engine, for gcc, Valgrind and every sanitizer.
  *
  *     fuzz_<target> FILE|FOLDER...             replays inputs
- *     fuzz_<target> --search SECONDS [SEED]    draws inputs and mutates them, without looking at coverage
+ *     fuzz_<target> --search SECONDS [SEED]    draws inputs and mutates them, without looking at coverage;
+ *                                             what crashes is written to the file that FUZZ_CRASH names
  *     fuzz_<target> --time SECONDS [OPS]       runs drawn inputs of so many operations, says how fast
  *     fuzz_<target> --write FILE OPS SEED      writes the drawn input
  */
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "rng.h"
 #include "target.h"
@@ -113,31 +117,52 @@ static size_t draw_input(uint64_t seed, unsigned ops)
     return ops;
 }
 
-/* What crashes is written to FUZZ_LAST, where that is set, before it runs. */
-static void remember(const char *path, size_t bytes)
+static void write_input(const char *path, size_t bytes)
 {
-    FILE *file = path != NULL ? fopen(path, "wb") : NULL;
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 
-    if (file == NULL)
-        return;
-    (void)fwrite(input, 1, bytes, file);
-    (void)fclose(file);
+    if (file < 0 || write(file, input, bytes) != (ssize_t)bytes || close(file) != 0)
+        _exit(2);
+}
+
+/* What the search is at, for the handler. */
+static volatile size_t searched_bytes;
+static const char *crash_path;
+
+static void keep_crash(int number)
+{
+    static const char note[] = "the input is in the file that FUZZ_CRASH names, or crash\n";
+
+    (void)signal(number, SIG_DFL);
+    write_input(crash_path, searched_bytes);
+    (void)!write(STDERR_FILENO, note, sizeof note - 1);
+    (void)raise(number);
+}
+
+static void catch_crashes(void)
+{
+    static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
+    const char *path = getenv("FUZZ_CRASH");
+
+    crash_path = path != NULL ? path : "crash";
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        (void)signal(numbers[i], keep_crash);
 }
 
 static void search(double seconds, uint64_t seed)
 {
-    const char *last = getenv("FUZZ_LAST");
     double began = now();
     uint64_t runs = 0;
     size_t bytes = 0;
 
+    catch_crashes();
     chance.state = seed;
     do {
         if (runs % 8 == 0)
             bytes = draw_input(kit_rng_next(&chance), (unsigned)kit_rng_below(&chance, OPS_DEFAULT) + 1);
         else
             bytes = LLVMFuzzerCustomMutator(input, bytes, sizeof input, (unsigned)kit_rng_next(&chance));
-        remember(last, bytes);
+        searched_bytes = bytes;
         (void)LLVMFuzzerTestOneInput(input, bytes);
         runs++;
     } while (runs % CHECK_EVERY != 0 || now() - began < seconds);
@@ -193,7 +218,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc - first == 4 && strcmp(argv[first], "--write") == 0) {
-        remember(argv[first + 1], draw_input(strtoull(argv[first + 3], NULL, 0), (unsigned)atoi(argv[first + 2])));
+        write_input(argv[first + 1], draw_input(strtoull(argv[first + 3], NULL, 0), (unsigned)atoi(argv[first + 2])));
         return 0;
     }
     if (first == argc || argv[first][0] == '-')
