@@ -210,15 +210,17 @@ int main(int argc, char **argv)
     if (first < argc && strcmp(argv[first], "--walk=each") == 0)
         first++;
     if (argc - first >= 2 && strcmp(argv[first], "--search") == 0) {
-        search(atof(argv[first + 1]), argc - first > 2 ? strtoull(argv[first + 2], NULL, 0) : 1);
+        search(strtod(argv[first + 1], NULL), argc - first > 2 ? strtoull(argv[first + 2], NULL, 0) : 1);
         return 0;
     }
     if (argc - first >= 2 && strcmp(argv[first], "--time") == 0) {
-        measure(atof(argv[first + 1]), argc - first > 2 ? (unsigned)atoi(argv[first + 2]) : (unsigned)OPS_DEFAULT);
+        measure(strtod(argv[first + 1], NULL),
+                argc - first > 2 ? (unsigned)strtoul(argv[first + 2], NULL, 0) : (unsigned)OPS_DEFAULT);
         return 0;
     }
     if (argc - first == 4 && strcmp(argv[first], "--write") == 0) {
-        write_input(argv[first + 1], draw_input(strtoull(argv[first + 3], NULL, 0), (unsigned)atoi(argv[first + 2])));
+        write_input(argv[first + 1],
+                    draw_input(strtoull(argv[first + 3], NULL, 0), (unsigned)strtoul(argv[first + 2], NULL, 0)));
         return 0;
     }
     if (first == argc || argv[first][0] == '-')

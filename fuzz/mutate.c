@@ -24,7 +24,7 @@ static size_t draw_size(struct kit_rng *rng)
     if (dice < 390) /* up to a few KiB: boundaries beyond cost pages, and are drawn less */
         return fuzz_boundaries[kit_rng_below(rng, 18)] + kit_rng_below(rng, 33) - 16;
     if (dice < 399 || kit_rng_below(rng, 4) != 0)
-        return kit_rng_below(rng, 72 * 1024);
+        return kit_rng_below(rng, UINT64_C(72) * 1024);
     return fuzz_boundaries[kit_rng_below(rng, fuzz_boundary_count)] + kit_rng_below(rng, 33) - 16;
 }
 
