@@ -120,11 +120,12 @@ static bool wish_item(char *item, struct wish *wish)
                     {"cache", &wish->cache},       {"hugepages", &wish->hugepages},
                     {"populate", &wish->populate}, {"large_cache", &wish->large_cache}};
     char *equals = strchr(item, '=');
-    const char *value = equals + 1;
+    const char *value;
 
     if (equals == NULL)
         return false;
     *equals = '\0';
+    value = equals + 1;
     if (strcmp(item, "strategy") == 0)
         return wish_strategy(value, wish);
     if (is_one_of(item, numbers))
