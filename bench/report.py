@@ -131,8 +131,13 @@ def counter_tables(counters):
     if events:
         lines = [[row["workload"], name, *[number(counts.get(event)) for event in events]]
                  for row in counters["misses"]["rows"] for name, counts in row["allocators"].items()]
-        yield f"Events for an operation, one thread, counted by {counters['misses']['method']}", (
+        yield f"Events for an operation, one thread, counted by {how_counted(counters['misses']['method'])}", (
             ["workload", "allocator", *events], lines)
+
+
+def how_counted(method):
+    """What a reader misses where the machine does not let `perf stat` count, is said."""
+    return method if method == "perf" else f"{method}; TLB misses are not: perf stat has no such counter here"
 
 
 def share(total, name, of, times):
@@ -141,7 +146,7 @@ def share(total, name, of, times):
 
 
 def counter_table(by_threads):
-    """Two figures of the locks first, and then all counts, in a million operations."""
+    """Three figures of what threads share first, and then all counts, in a million operations."""
     threads = sorted(by_threads, key=int)
     totals = [by_threads[count] for count in threads]
     names = [name for name in dict.fromkeys(name for total in totals for name in total["counters"])
@@ -150,7 +155,9 @@ def counter_table(by_threads):
              ["locks taken in a thousand operations",
               *[share(total, "lock_acquisitions", "operations", 1e3) for total in totals]],
              ["contended of a thousand locks taken",
-              *[share(total, "lock_contentions", "lock_acquisitions", 1e3) for total in totals]]]
+              *[share(total, "lock_contentions", "lock_acquisitions", 1e3) for total in totals]],
+             ["shared cache lines written per operation",
+              *[share(total, "shared_lines_written", "operations", 1) for total in totals]]]
     lines += [[f"{name.replace('_', ' ')} in a million operations",
                *[share(total, name, "operations", 1e6) for total in totals]] for name in names]
     return ["counter", *[f"{count} threads" if int(count) > 1 else "1 thread" for count in threads]], lines

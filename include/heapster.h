@@ -122,13 +122,18 @@ struct heapster_stats {
     uint64_t os_mremap_calls;
     uint64_t os_madvise_calls;
     uint64_t os_purged_bytes; /* given back by madvise since the start */
-    /* Of the locks of arenas, of their free lists and of the sets of large blocks: how often one was taken, and how
-     * often a thread had to wait for it. Reading the statistics takes each of them once. The counters of a first-class
-     * arena end with it, so that these two may go back. */
+    /* Of the locks of arenas, of their free lists and depots, and of the sets of large blocks: how often one was taken,
+     * and how often a thread had to wait for it. Reading the statistics takes each of them but the depots' once. The
+     * counters of a first-class arena end with it, so that these two may go back. */
     uint64_t lock_acquisitions;
     uint64_t lock_contentions;
     uint64_t cached_blocks; /* what threads' caches hold: neither used nor free */
     uint64_t cached_bytes;
+    uint64_t remote_frees;   /* blocks freed by a thread of another arena, and sent back to their own in batches */
+    uint64_t remote_batches; /* how many */
+    /* An estimate: cache lines written that other threads write, too. malloc and free that are served by the calling
+     * thread's cache write none. */
+    uint64_t shared_lines_written;
 };
 
 /* A sum over all arenas, each read under its locks; exact when no other thread allocates. */

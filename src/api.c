@@ -14,6 +14,7 @@
 #include "os.h"
 #include "override.h"
 #include "slowpath.h"
+#include "visible.h"
 
 /* What option fill=on writes: bytes that are no pointer, no text and no small number. */
 enum { FILL_NEW = 0xA5, FILL_FREED = 0x5A };
@@ -50,7 +51,7 @@ static void *take(struct hs_arena *arena, size_t bytes, size_t alignment, bool *
 static void *allocate(struct hs_arena *arena, size_t bytes, size_t alignment)
 {
     bool zeroed;
-    void *payload = take(arena, bytes, alignment, &zeroed);
+    void *payload = hs_visible_allocated(take(arena, bytes, alignment, &zeroed), bytes, false);
 
     if (payload == NULL)
         errno = ENOMEM;
@@ -82,11 +83,15 @@ static void *allocate_zeroed(struct hs_arena *arena, size_t count, size_t bytes)
         errno = ENOMEM;
         return NULL;
     }
-    payload = arena == NULL ? hs_cache_pop(total_bytes) : NULL;
+    if (arena != NULL)
+        payload = NULL;
+    else if (!hs_cache_pop_tiny(total_bytes, &payload))
+        payload = hs_cache_pop(total_bytes);
     if (payload == NULL) {
         hs_heap_start();
         payload = take(arena, total_bytes, HS_ALIGNMENT, &zeroed);
     }
+    (void)hs_visible_allocated(payload, total_bytes, true);
     if (payload == NULL)
         errno = ENOMEM;
     else if (!zeroed)
@@ -108,10 +113,12 @@ static void release(void *payload, const struct hs_owner *owner)
     bool is_cacheable = owner->region == NULL && owner->arena != NULL && owner->arena->number != HS_ARENA_FIRST_CLASS;
 
     if (is_cacheable && hs_cache_is_there()) {
+        hs_visible_freed(payload);
         hs_cache_release(owner->arena, owner->block);
     } else {
         if (fills())
-            memset(payload, FILL_FREED, hs_heap_usable_bytes(owner));
+            memset(payload, FILL_FREED, hs_visible_bytes(payload, hs_heap_usable_bytes(owner)));
+        hs_visible_freed(payload);
         hs_heap_release(owner);
     }
     hs_end_slow_path();
@@ -120,17 +127,23 @@ static void release(void *payload, const struct hs_owner *owner)
 /* Resizes by a copy; NULL, with nothing changed, where there is no memory. */
 static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
 {
-    size_t usable_bytes = hs_heap_usable_bytes(owner);
+    size_t usable_bytes = hs_heap_usable_bytes(owner), kept_bytes;
     bool stays_in_arena = owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS;
     bool zeroed;
     void *moved = take(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
 
-    /* No memory for a smaller block elsewhere: a mapping can still be cut where it stands. */
-    if (moved == NULL && bytes <= usable_bytes)
-        return owner->region != NULL ? hs_large_resize(owner->region, bytes) : ptr;
+    if (moved == NULL && bytes <= usable_bytes) {
+        size_t old_bytes = hs_visible_bytes(ptr, 0);
+
+        moved = owner->region != NULL ? hs_large_resize(owner->region, bytes) : ptr;
+        hs_visible_resized(moved, old_bytes, bytes);
+        return moved;
+    }
     if (moved == NULL)
         return NULL;
-    memcpy(moved, ptr, bytes < usable_bytes ? bytes : usable_bytes);
+    (void)hs_visible_allocated(moved, bytes, false);
+    kept_bytes = hs_visible_bytes(ptr, usable_bytes);
+    memcpy(moved, ptr, bytes < kept_bytes ? bytes : kept_bytes);
     release(ptr, owner);
     return moved;
 }
@@ -138,17 +151,20 @@ static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
 /* A tiny block of this thread's arena, moved within the thread's cache; NULL where it takes more than that. */
 static void *resize_in_cache(void *ptr, size_t bytes)
 {
-    size_t old_bytes = hs_cache_tiny_bytes(ptr);
+    size_t block_bytes = hs_cache_tiny_bytes(ptr), old_bytes;
     void *moved;
 
-    if (old_bytes == 0 || bytes - 1 >= HS_CLASS_PAYLOAD_BYTES_MOST)
+    if (block_bytes == 0 || bytes - 1 >= HS_CLASS_PAYLOAD_BYTES_MOST)
         return NULL;
-    if (hs_class_bytes(hs_class_for(hs_block_bytes_for(bytes))) == old_bytes)
+    if (hs_class_bytes(hs_class_for(hs_block_bytes_for(bytes))) == block_bytes) {
+        hs_visible_resized(ptr, hs_visible_bytes(ptr, 0), bytes);
         return ptr;
-    moved = hs_cache_pop(bytes);
+    }
+    moved = hs_visible_allocated(hs_cache_pop(bytes), bytes, false);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, ptr, bytes < old_bytes - HS_TAG_BYTES ? bytes : old_bytes - HS_TAG_BYTES);
+    old_bytes = hs_visible_bytes(ptr, block_bytes - HS_TAG_BYTES);
+    memcpy(moved, ptr, bytes < old_bytes ? bytes : old_bytes);
     hs_free(ptr);
     return moved;
 }
@@ -169,9 +185,13 @@ static void *resize(struct hs_arena *arena, void *ptr, size_t bytes)
         return NULL;
     }
     if (bytes <= PTRDIFF_MAX) {
+        size_t old_bytes = hs_visible_bytes(ptr, 0);
+
         payload = hs_heap_resize_in_place(&owner, bytes);
         if (payload == NULL)
             payload = move(&owner, ptr, bytes);
+        else
+            hs_visible_resized(payload, old_bytes, bytes);
     }
     hs_end_slow_path();
     if (payload == NULL)
@@ -205,40 +225,48 @@ void *hs_malloc_slowly(size_t bytes)
     void *payload = hs_cache_pop(bytes);
 
     if (HS_LIKELY(payload != NULL))
-        return payload;
+        return hs_visible_allocated(payload, bytes, false);
     hs_heap_start();
     return allocate(NULL, bytes, HS_ALIGNMENT);
 }
 
-void hs_free_slowly(void *ptr)
+static HS_NOINLINE void free_past_cache(void *ptr)
 {
     struct hs_owner owner;
 
-    if (ptr == NULL || hs_cache_push(ptr))
-        return;
     hs_heap_start();
     if (resolve(ptr, "free", &owner))
         release(ptr, &owner);
 }
 
+void hs_free_slowly(void *ptr)
+{
+    if (ptr != NULL && !hs_cache_push(ptr))
+        free_past_cache(ptr);
+}
+
 void *heapster_malloc(size_t bytes)
 {
+    HS_VISIBLE_CALL;
     return hs_malloc(bytes);
 }
 
 void *heapster_calloc(size_t count, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     return allocate_zeroed(NULL, count, bytes);
 }
 
 void *heapster_realloc(void *ptr, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     hs_heap_start();
     return resize(NULL, ptr, bytes);
 }
 
 void *heapster_reallocarray(void *ptr, size_t count, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     size_t total_bytes;
 
     if (__builtin_mul_overflow(count, bytes, &total_bytes)) {
@@ -250,6 +278,7 @@ void *heapster_reallocarray(void *ptr, size_t count, size_t bytes)
 
 void heapster_free(void *ptr)
 {
+    HS_VISIBLE_CALL;
     hs_free(ptr);
 }
 
@@ -268,6 +297,7 @@ static bool size_is_right(const void *ptr, const struct hs_owner *owner, size_t 
 
 void heapster_free_sized(void *ptr, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     struct hs_owner owner;
 
     if (ptr == NULL)
@@ -279,6 +309,7 @@ void heapster_free_sized(void *ptr, size_t bytes)
 
 void heapster_free_aligned_sized(void *ptr, size_t alignment, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     struct hs_owner owner;
 
     if (ptr == NULL)
@@ -295,12 +326,14 @@ void heapster_free_aligned_sized(void *ptr, size_t alignment, size_t bytes)
 
 void *heapster_aligned_alloc(size_t alignment, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     hs_heap_start();
     return allocate_aligned(NULL, alignment, bytes);
 }
 
 int heapster_posix_memalign(void **out, size_t alignment, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     int saved_errno = errno;
     void *payload;
 
@@ -317,6 +350,7 @@ int heapster_posix_memalign(void **out, size_t alignment, size_t bytes)
 
 void *heapster_memalign(size_t alignment, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     size_t rounded = HS_ALIGNMENT;
 
     while (rounded < alignment && rounded <= SIZE_MAX / 2)
@@ -331,12 +365,14 @@ void *heapster_memalign(size_t alignment, size_t bytes)
 
 void *heapster_valloc(size_t bytes)
 {
+    HS_VISIBLE_CALL;
     hs_heap_start();
     return allocate(NULL, bytes, hs_os_page_bytes());
 }
 
 void *heapster_pvalloc(size_t bytes)
 {
+    HS_VISIBLE_CALL;
     size_t page, rounded;
 
     hs_heap_start();
@@ -351,12 +387,15 @@ void *heapster_pvalloc(size_t bytes)
 
 size_t heapster_usable_size(const void *ptr)
 {
+    HS_VISIBLE_CALL;
     struct hs_owner owner;
 
     if (ptr == NULL)
         return 0;
     hs_heap_start();
-    return hs_heap_resolve(ptr, "usable_size", &owner) ? hs_heap_usable_bytes(&owner) : 0;
+    if (!hs_heap_resolve(ptr, "usable_size", &owner))
+        return 0;
+    return hs_visible_bytes(ptr, hs_heap_usable_bytes(&owner));
 }
 
 /* ---- tuning -------------------------------------------------------------------------------------------------------
@@ -369,6 +408,7 @@ static bool is_strategy(enum heapster_strategy strategy)
 
 int heapster_set_strategy(enum heapster_strategy strategy)
 {
+    HS_VISIBLE_CALL;
     if (!is_strategy(strategy))
         return EINVAL;
     hs_heap_start();
@@ -379,24 +419,28 @@ int heapster_set_strategy(enum heapster_strategy strategy)
 
 enum heapster_strategy heapster_get_strategy(void)
 {
+    HS_VISIBLE_CALL;
     hs_heap_start();
     return (enum heapster_strategy)hs_load_relaxed(&hs_options.strategy);
 }
 
 void heapster_set_mmap_threshold(size_t bytes)
 {
+    HS_VISIBLE_CALL;
     hs_heap_start();
     hs_options_set_mmap_threshold(bytes);
 }
 
 size_t heapster_get_mmap_threshold(void)
 {
+    HS_VISIBLE_CALL;
     hs_heap_start();
     return hs_load_relaxed(&hs_options.mmap_threshold);
 }
 
 bool heapster_trim(size_t keep_bytes)
 {
+    HS_VISIBLE_CALL;
     bool gave_back;
 
     hs_heap_start();
@@ -420,6 +464,7 @@ static bool config_is_valid(const struct heapster_arena_config *config)
 
 heapster_arena *heapster_arena_create(const struct heapster_arena_config *config)
 {
+    HS_VISIBLE_CALL;
     static const struct heapster_arena_config standard = {.strategy = HEAPSTER_FIRST_FIT};
     enum hs_region_kind source = HS_REGION_MAPPED;
     struct hs_arena *arena;
@@ -453,26 +498,31 @@ static struct hs_arena *inner(heapster_arena *arena)
 
 void *heapster_arena_malloc(heapster_arena *arena, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     return allocate(inner(arena), bytes, HS_ALIGNMENT);
 }
 
 void *heapster_arena_calloc(heapster_arena *arena, size_t count, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     return allocate_zeroed(inner(arena), count, bytes);
 }
 
 void *heapster_arena_realloc(heapster_arena *arena, void *ptr, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     return resize(inner(arena), ptr, bytes);
 }
 
 void *heapster_arena_aligned_alloc(heapster_arena *arena, size_t alignment, size_t bytes)
 {
+    HS_VISIBLE_CALL;
     return allocate_aligned(inner(arena), alignment, bytes);
 }
 
 int heapster_arena_set_strategy(heapster_arena *arena, enum heapster_strategy strategy)
 {
+    HS_VISIBLE_CALL;
     if (!is_strategy(strategy))
         return EINVAL;
     hs_arena_set_strategy(inner(arena), (uint8_t)strategy);
@@ -482,6 +532,7 @@ int heapster_arena_set_strategy(heapster_arena *arena, enum heapster_strategy st
 
 void heapster_arena_destroy(heapster_arena *arena)
 {
+    HS_VISIBLE_CALL;
     if (arena != NULL)
         hs_heap_remove_arena(inner(arena));
 }
@@ -492,6 +543,7 @@ void heapster_arena_destroy(heapster_arena *arena)
 /* The dynamic linker may have allocated before libc had an environment; by now it has. */
 HS_AT_LOAD static void at_start(void)
 {
+    HS_VISIBLE_CALL;
     hs_override_settle();
     hs_heap_start();
     if (hs_options_read_environment())
@@ -503,6 +555,7 @@ HS_AT_LOAD static void at_start(void)
 
 HS_AT_UNLOAD static void at_exit(void)
 {
+    HS_VISIBLE_CALL;
     hs_cache_verify();
     if (hs_load_relaxed(&hs_options.stats_at_exit))
         (void)heapster_stats_print(STDERR_FILENO, HEAPSTER_TEXT);

@@ -62,15 +62,17 @@ static void fill_batch_locked(struct hs_arena *arena, struct hs_freelist *list, 
                               const struct hs_request *request, const struct hs_pieces *first) HS_REQUIRES(list->lock)
 {
     struct hs_batch *batch = first->batch;
+    struct hs_request one = *request;
     struct hs_pieces pieces = {.batch = NULL};
 
-    batch->payloads[batch->count++] = hs_block_payload(first->block);
+    one.blocks = 1;
+    hs_batch_add(batch, first->block, first->blocks);
     while (batch->count < batch->most) {
         struct hs_block *next = hs_freelist_find_locked(list, request->search_bytes, from_cursor);
 
         if (next == NULL || hs_block_bytes(next) - request->block_bytes >= HS_BLOCK_BYTES_LEAST)
             return;
-        if (!take_one_locked(arena, list, from_cursor, request, &pieces))
+        if (!take_one_locked(arena, list, from_cursor, &one, &pieces))
             return;
         batch->payloads[batch->count++] = hs_block_payload(pieces.block);
     }
@@ -319,7 +321,7 @@ static void shrink(struct hs_arena *arena, struct hs_block *block, size_t block_
         hs_arena_set_age(pieces.tail, (struct hs_age){false, hs_os_now_ms()});
     hs_block_set_bytes(block, block_bytes, arena->number);
     list->account.claimed++;
-    list->account.used_bytes -= tail_bytes;
+    hs_account_use(&list->account, (uint64_t)0 - tail_bytes);
     list->account.splits++;
     hs_mutex_unlock(&list->lock);
     hs_arena_publish_pieces(arena, &pieces);
@@ -357,7 +359,7 @@ static bool grow_in_place(struct hs_arena *arena, struct hs_block *block, size_t
         hs_block_set_bytes(block, bytes, arena->number);
         list->account.claimed++;
         list->account.coalesces++;
-        list->account.used_bytes += bytes - old_bytes;
+        hs_account_use(&list->account, bytes - old_bytes);
         grown = true;
     }
     hs_mutex_unlock(&list->lock);
@@ -412,7 +414,7 @@ static void add_account(struct hs_account *sum, const struct hs_account *share)
 {
     sum->allocations += share->allocations;
     sum->frees += share->frees;
-    sum->used_bytes += share->used_bytes;
+    hs_account_use(sum, hs_load_relaxed(&share->used_bytes));
     sum->claimed += share->claimed;
     sum->settled += share->settled;
     sum->splits += share->splits;
@@ -431,12 +433,17 @@ struct hs_account hs_arena_account(const struct hs_arena *arena) HS_NO_ANALYSIS
 
 size_t hs_arena_region_bytes(struct hs_arena *arena, bool *is_mostly_free)
 {
+    uint64_t used_bytes;
     size_t bytes;
 
-    hs_arena_lock_all(arena);
+    hs_mutex_lock(&arena->lock);
     bytes = arena->region_bytes;
-    *is_mostly_free = hs_arena_account(arena).used_bytes < bytes / 2;
-    hs_arena_unlock_all(arena);
+    hs_mutex_unlock(&arena->lock);
+    /* Relaxed, and not all at one moment: a hint. */
+    used_bytes = hs_load_relaxed(&arena->account.used_bytes);
+    for (unsigned k = 0; k < HS_LISTS; k++)
+        used_bytes += hs_load_relaxed(&arena->lists[k].account.used_bytes);
+    *is_mostly_free = used_bytes < bytes / 2;
     return bytes;
 }
 
@@ -489,7 +496,7 @@ static void recount(struct hs_arena *arena) HS_NO_ANALYSIS
         arena->lists[k].account = (struct hs_account){0};
     arena->account = sum;
     arena->account.settled = sum.claimed;
-    arena->account.used_bytes = used_bytes;
+    hs_store_relaxed(&arena->account.used_bytes, used_bytes); /* relaxed: nobody else runs */
     arena->account.frees = sum.allocations - used_blocks;
 }
 

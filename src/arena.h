@@ -90,6 +90,7 @@ struct hs_arena {
      */
     _Atomic(void *) inbox __attribute__((aligned(HS_CACHE_LINE_BYTES)));
     _Atomic uint64_t inbox_blocks, inbox_bytes;
+    _Atomic uint64_t sent_blocks, sent_batches; /* since the process began; on the line that a sender writes anyway */
     _Atomic uint64_t nonempty __attribute__((aligned(HS_CACHE_LINE_BYTES)));
     _Atomic uint64_t purge_due_ms; /* 0: nothing to purge */
     _Atomic uint8_t strategy;
@@ -145,8 +146,8 @@ void hs_arena_sweep_in_child(struct hs_arena *arena);
 /* Claims what threads have in flight: 0 where nothing is. The caller holds all locks of the arena. */
 uint64_t hs_arena_claims_in_flight(const struct hs_arena *arena);
 
-/* The bytes of its regions, and whether less than half of them are handed out, to caches or programs. Takes all locks.
- */
+/* The bytes of its regions, and whether less than half of them are handed out, to caches or programs: that is a hint,
+ * for no more than the arena's lock is taken. */
 size_t hs_arena_region_bytes(struct hs_arena *arena, bool *is_mostly_free);
 
 /* The sum of all shares of the account. The caller holds all locks of the arena, or takes what it gets. */

@@ -11,6 +11,7 @@ bool hs_arena_take_batch(struct hs_arena *arena, size_t block_bytes, size_t run_
                                        .alignment = HS_ALIGNMENT,
                                        .search_bytes = block_bytes,
                                        .run_bytes = run_bytes,
+                                       .blocks = run_bytes == 0 ? batch->most : 1,
                                        .state = HS_STATE_CACHED};
     struct hs_pieces pieces = {.batch = batch};
 
@@ -22,7 +23,7 @@ bool hs_arena_take_batch(struct hs_arena *arena, size_t block_bytes, size_t run_
     if (hs_block_state(pieces.block) == HS_STATE_RUN)
         batch->run = pieces.block;
     else if (batch->count == 0)
-        batch->payloads[batch->count++] = hs_block_payload(pieces.block);
+        hs_batch_add(batch, pieces.block, pieces.blocks);
     return true;
 }
 
@@ -52,11 +53,21 @@ struct piece {
     uint8_t list;
 };
 
+static bool is_sorted(void *const *payloads, unsigned count)
+{
+    for (unsigned i = 1; i < count; i++)
+        if ((uintptr_t)payloads[i - 1] > (uintptr_t)payloads[i])
+            return false;
+    return true;
+}
+
 /* Shell's sort; blocks come back in nearly the order, or the reverse order, that they were cut in. */
 static void sort_by_address(void **payloads, unsigned count)
 {
     static const unsigned gaps[] = {23, 10, 4, 1};
 
+    if (is_sorted(payloads, count))
+        return;
     for (unsigned g = 0; g < sizeof gaps / sizeof gaps[0]; g++) {
         for (unsigned i = gaps[g]; i < count; i++) {
             void *payload = payloads[i];
@@ -135,7 +146,7 @@ static void publish_to_list(struct hs_arena *arena, unsigned index, struct piece
         hs_arena_place_locked(arena, list, pieces[i].block);
         list->account.settled += pieces[i].settlement.claims;
         list->account.frees += pieces[i].settlement.frees;
-        list->account.used_bytes -= pieces[i].settlement.freed_bytes;
+        hs_account_use(&list->account, (uint64_t)0 - pieces[i].settlement.freed_bytes);
         pieces[i].settlement = (struct hs_settlement){0};
     }
     /* [PUBLISH] As in hs_arena_publish: once for all that were placed. */
@@ -149,10 +160,33 @@ static void publish_to_list(struct hs_arena *arena, unsigned index, struct piece
     hs_mutex_unlock(&list->lock);
 }
 
+/* Claims what is free beside each piece. Where that reaches to the next one, the two become one: published apart, they
+ * would only meet. Returns how many are left. */
+static unsigned claim_beside(struct hs_arena *arena, struct piece *pieces, unsigned count)
+{
+    struct hs_freelist *held = NULL;
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < count; left++) {
+        struct piece piece = pieces[i++];
+
+        piece.block = hs_arena_claim_neighbours(arena, piece.block, &piece.settlement.claims, &held);
+        while (i < count && hs_block_right(piece.block) == pieces[i].block) {
+            /* A claim to the right led here, so its lock is held; and nobody else has a block that ends here. */
+            hs_arena_merge(arena, piece.block, pieces[i].block);
+            piece.settlement.frees += pieces[i].settlement.frees;
+            piece.settlement.freed_bytes += pieces[i++].settlement.freed_bytes;
+            piece.block = hs_arena_claim_neighbours(arena, piece.block, &piece.settlement.claims, &held);
+        }
+        pieces[left] = piece;
+    }
+    hs_arena_let_go(&held);
+    return left;
+}
+
 bool hs_arena_give_batch(struct hs_arena *arena, void **payloads, unsigned count)
 {
     struct piece pieces[HS_BATCH_BLOCKS_MOST];
-    struct hs_freelist *held = NULL;
     uint64_t lists = 0;
     bool is_dirty = false;
 
@@ -161,17 +195,17 @@ bool hs_arena_give_batch(struct hs_arena *arena, void **payloads, unsigned count
     hs_arena_let_it_drain(arena);
     sort_by_address(payloads, count);
     count = join_neighbours(arena, payloads, count, pieces);
+    for (unsigned i = 0; i < count; i++)
+        if (hs_arena_has_age(pieces[i].block))
+            hs_arena_set_age(pieces[i].block, (struct hs_age){false, hs_os_now_ms()});
+    count = claim_beside(arena, pieces, count);
     for (unsigned i = 0; i < count; i++) {
         struct piece *piece = &pieces[i];
 
-        if (hs_arena_has_age(piece->block))
-            hs_arena_set_age(piece->block, (struct hs_age){false, hs_os_now_ms()});
-        piece->block = hs_arena_claim_neighbours(arena, piece->block, &piece->settlement.claims, &held);
         is_dirty |= hs_block_bytes(piece->block) >= HS_PURGE_BYTES_LEAST;
         piece->list = (uint8_t)hs_freelist_index(hs_block_bytes(piece->block));
         lists |= UINT64_C(1) << piece->list;
     }
-    hs_arena_let_go(&held);
     for (; lists != 0; lists &= lists - 1)
         publish_to_list(arena, (unsigned)__builtin_ctzll(lists), pieces, count);
     for (unsigned i = 0; i < count; i++)

@@ -1,9 +1,10 @@
 /*
  * arena_batch: what thread caches take from an arena and give back to it, many blocks at a time.
  *
- * Take. A search by the arena's strategy, like any other. What it finds is one of two things:
+ * Take. A search by the arena's strategy, like any other. What it finds is one of three things:
  *
  *     a block about as long as asked for     it is handed out, and more of the same list with it, under the one lock
+ *     a longer one, no run asked for         as many as were asked for are cut off it, side by side, under the one lock
  *     a longer one                           so much of it as a run may be long becomes a run, whose owner cuts blocks
  *                                            of any size off its end without a lock, in the order they are asked for:
  *
@@ -11,8 +12,9 @@
  *           first word: where the uncut part ends
  *
  * Give back. The blocks are sorted by address; those that are neighbours of each other become one, under a single list
- * lock and without a look at anyone else's. Then each piece claims what is free beside it, and all pieces of one list
- * are published under one lock. Publishing is the one of arena.h, second look included.
+ * lock and without a look at anyone else's. Then each piece claims what is free beside it, becomes one with the next
+ * piece where that claim reaches so far, and all pieces of one list are published under one lock. Publishing is the one
+ * of arena.h, second look included.
  *
  * Account (A5 in arena.h). A run counts as one used block of all its bytes. The number of blocks that were cut off runs
  * is their owner's to know; it only grows, and enters the account when the owner is no more.
@@ -34,6 +36,13 @@ struct hs_batch {
     unsigned count;
     struct hs_block *run;
 };
+
+/* Adds blocks that stand side by side. */
+static inline void hs_batch_add(struct hs_batch *batch, struct hs_block *first, unsigned blocks)
+{
+    for (; blocks > 0; blocks--, first = hs_block_right(first))
+        batch->payloads[batch->count++] = hs_block_payload(first);
+}
 
 /* Takes up to batch->most blocks of `block_bytes`, or a run of `run_bytes` at the most (0: no run). False where there
  * is no memory. */

@@ -1,6 +1,7 @@
 #include "arena_moves.h"
 #include "options.h"
 #include "os.h"
+#include "visible.h"
 
 /* Growth beyond what a request needs, so that the OS is asked rarely: an eighth of the arena. Address space alone;
  * pages are touched when blocks are. */
@@ -130,6 +131,8 @@ static bool attach_locked(struct hs_arena *arena, struct hs_region *region) HS_R
     arena->region_count++;
     hs_arena_count_bytes_locked(arena, bytes);
     widen_bounds(arena, region->base, bytes);
+    hs_memory_close(region->base, bytes);
+    hs_memory_root(region->base, 0, bytes);
     return true;
 }
 
@@ -164,6 +167,8 @@ void hs_arena_detach_region_locked(struct hs_arena *arena, struct hs_region *reg
         arena->break_top = highest_break_region_locked(arena);
     arena->region_count--;
     hs_arena_count_bytes_locked(arena, (size_t)0 - bytes);
+    hs_memory_open(region->base, bytes);
+    hs_memory_root(region->base, bytes, 0);
 }
 
 /* A new region of the arena, all of it one BUSY block, which is returned; NULL where there is no descriptor. */
@@ -218,6 +223,8 @@ struct hs_block *hs_arena_extend_region_locked(struct hs_arena *arena, struct hs
     hs_store_relaxed(&region->bytes, old_bytes + bytes);
     hs_arena_count_bytes_locked(arena, bytes);
     widen_bounds(arena, region->base, old_bytes + bytes);
+    hs_memory_close(region->base + old_bytes, bytes);
+    hs_memory_root(region->base, old_bytes, old_bytes + bytes);
     hs_arena_write_end_tag(arena, region);
     /* The END tag becomes the block's: what it says of its left neighbour stays true. */
     hs_block_set_bytes(block, bytes, arena->number);

@@ -36,9 +36,7 @@ static struct hs_age age_of_both(struct hs_age one, struct hs_age other)
     return one;
 }
 
-/* `right` becomes part of `left`, which is BUSY from here on; the caller owns both and a lock of the boundary rule is
- * held. */
-static void merge(struct hs_arena *arena, struct hs_block *left, struct hs_block *right)
+void hs_arena_merge(struct hs_arena *arena, struct hs_block *left, struct hs_block *right)
 {
     size_t bytes = hs_block_bytes(left) + hs_block_bytes(right);
     struct hs_age age = {false, 0};
@@ -156,7 +154,7 @@ static struct hs_block *claim_left(struct hs_arena *arena, struct hs_block *bloc
         if (hs_block_left(block) == hint) {
             left = take_left_locked(arena, list, block);
             if (left != NULL) {
-                merge(arena, left, block);
+                hs_arena_merge(arena, left, block);
                 block = left;
                 ++*claims;
             }
@@ -190,7 +188,7 @@ static struct hs_block *claim_right(struct hs_arena *arena, struct hs_block *blo
             return block;
         hold(held, list);
         if (hs_block_state(right) == hint && take_right_locked(arena, list, right)) {
-            merge(arena, block, right);
+            hs_arena_merge(arena, block, right);
             ++*claims;
         }
     }
@@ -250,7 +248,7 @@ static struct hs_block *merge_left_locked(struct hs_arena *arena, struct hs_free
     left = take_left_locked(arena, other, block);
     if (left == NULL)
         return block;
-    merge(arena, left, block);
+    hs_arena_merge(arena, left, block);
     ++*claims;
     return left;
 }
@@ -263,7 +261,7 @@ static struct hs_block *merge_right_locked(struct hs_arena *arena, struct hs_fre
 
     withdraw_locked(arena, list, block, claims);
     if (take_right_locked(arena, other, right)) {
-        merge(arena, block, right);
+        hs_arena_merge(arena, block, right);
         ++*claims;
     }
     return block;
@@ -334,7 +332,7 @@ struct hs_block *hs_arena_publish(struct hs_arena *arena, struct hs_block *block
         if (stays) {
             list->account.settled += settlement.claims;
             list->account.frees += settlement.frees;
-            list->account.used_bytes -= settlement.freed_bytes;
+            hs_account_use(&list->account, (uint64_t)0 - settlement.freed_bytes);
         }
         hs_mutex_unlock(&list->lock);
     }
@@ -357,6 +355,17 @@ void hs_arena_publish_pieces(struct hs_arena *arena, const struct hs_pieces *pie
         hs_arena_publish_block(arena, pieces->tail, pieces->claims);
 }
 
+/* How many blocks of a free one of `bytes` a request that asks for no run takes. */
+static unsigned blocks_taken(const struct hs_request *request, size_t bytes)
+{
+    size_t blocks;
+
+    if (request->blocks <= 1)
+        return 1;
+    blocks = bytes / request->block_bytes;
+    return blocks < request->blocks ? (unsigned)blocks : request->blocks;
+}
+
 /* How much of a block of `bytes` a request takes. What would be too short to be a block of its own goes with it. */
 static size_t bytes_taken(const struct hs_request *request, size_t bytes, bool is_run)
 {
@@ -364,6 +373,8 @@ static size_t bytes_taken(const struct hs_request *request, size_t bytes, bool i
 
     if (is_run)
         wanted = request->run_bytes < bytes ? request->run_bytes : bytes;
+    else
+        wanted *= blocks_taken(request, bytes);
     return bytes - wanted >= HS_BLOCK_BYTES_LEAST ? wanted : bytes;
 }
 
@@ -378,10 +389,26 @@ static size_t alignment_gap(struct hs_block *block, size_t alignment)
     return gap;
 }
 
+/* Cuts what was taken into the blocks that were asked for. What is too short to be cut off stays with the last one. */
+static void cut_side_by_side(struct hs_arena *arena, struct hs_block *block, const struct hs_request *request,
+                             unsigned blocks)
+{
+    size_t bytes = hs_block_bytes(block);
+
+    for (unsigned i = blocks - 1; i > 0; i--) {
+        struct hs_block *next = hs_block_at(block, i * request->block_bytes);
+
+        hs_arena_make_block(arena, next, bytes - i * request->block_bytes);
+        hs_block_set_state(next, request->state);
+        bytes = i * request->block_bytes;
+    }
+    hs_block_set_bytes(block, bytes, arena->number);
+}
+
 struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, const struct hs_request *request,
                               struct hs_account *account)
 {
-    struct hs_pieces pieces = {.block = block};
+    struct hs_pieces pieces = {.block = block, .blocks = 1};
     size_t bytes = hs_block_bytes(block), taken_bytes;
     bool is_run = request->run_bytes >= 2 * request->block_bytes && bytes >= 2 * request->block_bytes;
     size_t gap = alignment_gap(block, request->alignment);
@@ -406,11 +433,16 @@ struct hs_pieces hs_arena_cut(struct hs_arena *arena, struct hs_block *block, co
         hs_block_set_bytes(pieces.block, taken_bytes, arena->number);
         account->splits++;
     }
+    pieces.blocks = is_run ? 1 : blocks_taken(request, taken_bytes);
+    if (pieces.blocks > 1) {
+        cut_side_by_side(arena, pieces.block, request, pieces.blocks);
+        account->splits += pieces.blocks - 1;
+    }
     if (is_run)
         hs_run_begin(pieces.block);
     else
         hs_block_set_state(pieces.block, request->state);
-    account->allocations++;
-    account->used_bytes += taken_bytes;
+    account->allocations += pieces.blocks;
+    hs_account_use(account, taken_bytes);
     return pieces;
 }

@@ -25,6 +25,7 @@ struct hs_request {
     size_t alignment;
     size_t search_bytes; /* block_bytes, and what alignment may cost */
     size_t run_bytes;    /* of a block that holds two and more, so much may be taken, as a run; 0: none */
+    unsigned blocks;     /* of a block that holds so many and is no run, they are cut side by side; 0 is as 1 */
     uint8_t state;       /* of the block that is handed out: USED or CACHED */
 };
 
@@ -33,6 +34,7 @@ struct hs_request {
  * where one is. */
 struct hs_pieces {
     struct hs_block *front, *block, *tail;
+    unsigned blocks; /* how many stand side by side from `block` on */
     uint64_t claims;
     struct hs_batch *batch; /* takes more blocks of the same list; NULL: one block is all that is asked for */
 };
@@ -44,6 +46,10 @@ struct hs_block *hs_arena_claim_left(struct hs_arena *arena, struct hs_block *bl
  * same one; NULL: none is held. */
 struct hs_block *hs_arena_claim_neighbours(struct hs_arena *arena, struct hs_block *block, uint64_t *claims,
                                            struct hs_freelist **held);
+
+/* `right`, which begins where `left` ends, becomes part of it, and `left` is BUSY from here on. The caller owns both,
+ * and a lock of the boundary rule is held. */
+void hs_arena_merge(struct hs_arena *arena, struct hs_block *left, struct hs_block *right);
 
 /* Lets go of the lock that is held, if one is. */
 void hs_arena_let_go(struct hs_freelist **held);

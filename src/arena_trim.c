@@ -1,6 +1,7 @@
 #include "arena_moves.h"
 #include "options.h"
 #include "os.h"
+#include "visible.h"
 
 /* What is given back at a time, and since when it has to lie unused. */
 struct trim {
@@ -120,6 +121,8 @@ static void move_end_locked(struct hs_arena *arena, struct hs_region *region, st
 
     hs_mutex_assert_held(&arena->lock);
     hs_region_leave(region->base + bytes, cut_bytes);
+    hs_memory_open(region->base + bytes, cut_bytes);
+    hs_memory_root(region->base, bytes + cut_bytes, bytes);
     hs_store_relaxed(&region->bytes, bytes); /* relaxed: region.h, field table */
     if (region->huge_to > region->base + bytes)
         region->huge_to = region->base + bytes;
@@ -275,6 +278,16 @@ static void kill_tags(struct hs_region *region)
     }
 }
 
+/* What the program did not free before it destroyed the arena. */
+static void free_visibly(struct hs_region *region)
+{
+    struct hs_block *block = hs_region_first_block(region), *end = hs_region_end_tag(region);
+
+    for (; block < end && hs_block_is_intact(block); block = hs_block_right(block))
+        if (hs_block_state(block) == HS_STATE_USED)
+            hs_visible_freed(hs_block_payload(block));
+}
+
 struct hs_region *hs_arena_return_regions(struct hs_arena *arena)
 {
     struct hs_region *refused = NULL;
@@ -284,6 +297,8 @@ struct hs_region *hs_arena_return_regions(struct hs_arena *arena)
         struct hs_region *region = arena->regions;
         size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
 
+        if (HS_VISIBLE)
+            free_visibly(region);
         if (hs_region_is_overlay(region))
             kill_tags(region);
         hs_arena_detach_region_locked(arena, region);

@@ -20,12 +20,15 @@
  * A remote free. An outbox is a chain through the first words of blocks of one other arena. It is pushed onto that
  * arena's inbox by one compare-and-swap; whoever allocates from that arena takes the inbox as a whole [INBOX]. Since
  * nobody takes a part of it, there is no ABA. Where the inbox holds HS_INBOX_BYTES_MOST, its owner sleeps or only
- * frees: the sender takes it and gives it back to the arena itself. A chain's links stand in freed memory; each is
+ * frees: the sender takes it and puts it into the arena's depot, where its owner finds blocks by class; what is too
+ * much there (depot.h) the sender gives back to the arena itself. A chain's links stand in freed memory; each is
  * verified before it is followed.
  *
  * Bounds. A bin begins with room for HS_BIN_SLOTS_LEAST blocks, doubles each time it was full, up to HS_BIN_BYTES_MOST
- * bytes; a cache holds HS_CACHE_BYTES_MOST at the most. Every so many slow paths, once in decay_ms, bins that were not
- * used meanwhile are given back and shrink to where they began.
+ * bytes; a cache holds HS_CACHE_BYTES_MOST at the most. Where it is full, a bin with next to no room gets it from the
+ * others: one after the other is halved, in turn. Every so many slow paths, once in decay_ms, bins that were not used
+ * meanwhile are given back and shrink to where they began; so does what lies in depots, of any arena, that nobody has
+ * taken from.
  *
  * Life. A cache is made at a thread's first call and ends in the destructor of a thread-specific key. Destructors that
  * run later, and threads that have no cache for want of memory, are served by the arenas alone. A thread gets an arena
@@ -56,16 +59,17 @@
 
 #include "heap.h"
 #include "size_class.h"
+#include "visible.h"
 
 enum {
     HS_BIN_SLOTS_LEAST = 7, /* with the sentinel before them a power of two */
-    HS_BIN_SLOTS_MOST = 127,
+    HS_BIN_SLOTS_MOST = 255,
     HS_OUTBOXES = 16,
-    HS_CACHE_RECORD_BYTES = 64 * 1024
+    HS_CACHE_RECORD_BYTES = 192 * 1024
 };
 
 #define HS_BIN_BYTES_MOST ((size_t)32 * 1024)
-#define HS_CACHE_BYTES_MOST ((size_t)512 * 1024)
+#define HS_CACHE_BYTES_MOST ((size_t)1024 * 1024)
 #define HS_INBOX_BYTES_MOST ((size_t)512 * 1024)
 
 /* What the fast paths need. */
@@ -103,8 +107,9 @@ struct hs_cache {
     _Atomic size_t run_bytes;         /* of its uncut part */
     _Atomic uint64_t run_cuts;        /* blocks cut off it and those before it; only grows */
     size_t next_run_bytes;
-    size_t bin_bytes; /* what all bins may hold as they are */
-    void *pending;    /* what was taken from the inbox and is not sorted into bins yet: a chain */
+    size_t bin_bytes;       /* what all bins may hold as they are */
+    unsigned next_narrowed; /* the bin that is to give room next, when another one needs it */
+    void *pending;          /* what was taken from the inbox and is not sorted into bins yet: a chain */
     struct hs_outbox outboxes[HS_OUTBOXES];
     uint32_t slow_paths;
     uint64_t looked_at_ms; /* when unused bins were given back, or the thread ended */
@@ -190,6 +195,7 @@ static inline bool hs_cache_push_tiny(void *payload)
     top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
     if (HS_UNLIKELY(top == bin->full))
         return false;
+    hs_visible_freed(payload);
     hs_block_set_state(block, HS_STATE_CACHED);
     *top = payload;
     hs_store_relaxed(&bin->top, top + 1);

@@ -2,6 +2,7 @@
 
 #include "options.h"
 #include "os.h"
+#include "visible_memory.h"
 
 /* ---- no cache ---------------------------------------------------------------------------------------------------- */
 
@@ -99,12 +100,15 @@ bool hs_cache_empty_idle(const struct hs_arena *arena, uint64_t older_than_ms)
     return had_any;
 }
 
-/* What no thread of the arena holds any more goes back to it. */
+/* What no thread of the arena holds any more goes back to it. A thread without a cache may do this, and then nothing
+ * tells the child of a fork that somebody held a chain: so fork waits at the same lock as for a depot's blocks. */
 static bool give_back(struct hs_arena *arena)
 {
     bool had_any = hs_cache_empty_idle(arena, UINT64_MAX);
 
+    hs_mutex_lock(&arena->depot->emptying);
     had_any |= hs_cache_give_chain(arena, hs_cache_take_inbox(arena));
+    hs_mutex_unlock(&arena->depot->emptying);
     return hs_depot_empty(arena->depot, arena) || had_any;
 }
 
@@ -118,6 +122,7 @@ static bool reclaim(struct hs_arena *arena)
     size_t region_bytes = hs_arena_region_bytes(arena, &is_mostly_free);
 
     /* Relaxed: hints. */
+    hs_store_relaxed(&arena->depot->arena_bytes, region_bytes);
     held_bytes = hs_load_relaxed(&arena->depot->bytes) + hs_load_relaxed(&arena->inbox_bytes);
     if (is_mostly_free && hs_cache_self->arena == arena)
         had_any |= hs_cache_empty();
@@ -140,6 +145,7 @@ static void leave(struct hs_cache *cache)
 
 static void end_of_thread(void *cache)
 {
+    HS_VISIBLE_CALL;
     leave(cache);
 }
 
@@ -176,6 +182,15 @@ static void count_cuts(struct hs_cache *cache)
     hs_store_relaxed(&cache->run_cuts, 0);
 }
 
+static struct hs_cache *map_record(void)
+{
+    struct hs_cache *record = hs_os_map(HS_CACHE_RECORD_BYTES);
+
+    if (record != NULL)
+        hs_memory_hide(record, HS_CACHE_RECORD_BYTES);
+    return record;
+}
+
 /* A cache of that arena, or NULL where there is no memory. Under the heap's lock. */
 static struct hs_cache *take_cache(struct hs_arena *arena)
 {
@@ -184,7 +199,7 @@ static struct hs_cache *take_cache(struct hs_arena *arena)
     if (cache != NULL)
         take_out(&caches.idle, cache);
     else
-        cache = hs_os_map(HS_CACHE_RECORD_BYTES);
+        cache = map_record();
     if (cache != NULL && (cache->arena == NULL || cache->is_empty)) {
         count_cuts(cache);
         hs_cache_init(cache, arena);
@@ -252,6 +267,28 @@ void hs_cache_leave(void)
 
 /* ---- all caches -------------------------------------------------------------------------------------------------- */
 
+struct moment {
+    uint64_t now_ms, decay_ms;
+};
+
+static bool empty_if_unused(struct hs_arena *arena, void *context)
+{
+    const struct moment *moment = context;
+
+    if (hs_depot_of(arena) != NULL && hs_depot_is_unused(arena->depot, moment->now_ms, moment->decay_ms)) {
+        (void)hs_cache_give_chain(arena, hs_cache_take_inbox(arena));
+        (void)hs_depot_empty(arena->depot, arena);
+    }
+    return true;
+}
+
+void hs_cache_empty_unused_depots(uint64_t now_ms, uint64_t decay_ms)
+{
+    struct moment moment = {now_ms, decay_ms};
+
+    (void)hs_heap_for_each_table_arena(empty_if_unused, &moment);
+}
+
 static bool empty_arena(struct hs_arena *arena, void *context)
 {
     if (hs_depot_of(arena) != NULL && give_back(arena))
@@ -279,111 +316,6 @@ void hs_cache_for_each_locked(hs_visit_cache *visit, void *context)
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         for (struct hs_cache *cache = lists[i]; cache != NULL; cache = cache->next)
             visit(cache, context);
-}
-
-static void for_each_in_chain(struct hs_arena *arena, void *payload, hs_visit_cached *visit, void *context)
-{
-    void *next;
-
-    while (payload != NULL && hs_cache_next_in_chain(arena, payload, &next)) {
-        visit(arena, payload, HS_CLASS_NONE, context);
-        payload = next;
-    }
-}
-
-void hs_cache_for_each_in_inbox(struct hs_arena *arena, hs_visit_cached *visit, void *context)
-{
-    for_each_in_chain(arena, hs_load_relaxed(&arena->inbox), visit, context); /* relaxed: nobody else runs */
-}
-
-void hs_cache_for_each_in_depot(struct hs_arena *arena, hs_visit_cached *visit, void *context)
-{
-    if (hs_depot_of(arena) == NULL)
-        return;
-    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++)
-        for (struct hs_magazine *magazine = hs_load_relaxed(&arena->depot->magazines[i]); magazine != NULL;
-             magazine = magazine->next)
-            for (uint64_t k = 0; k < magazine->count; k++)
-                visit(arena, magazine->payloads[k], i, context);
-}
-
-void hs_cache_for_each_pending(struct hs_cache *cache, hs_visit_cached *visit, void *context)
-{
-    for_each_in_chain(cache->arena, cache->pending, visit, context);
-}
-
-void hs_cache_for_each_in_outbox(const struct hs_outbox *box, hs_visit_cached *visit, void *context)
-{
-    for_each_in_chain(box->arena, box->newest, visit, context);
-}
-
-void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, void *context)
-{
-    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
-        /* Relaxed: nobody else runs. */
-        void **top = hs_load_relaxed(&cache->bins[i].top), **slot = hs_load_relaxed(&cache->records[i].base);
-
-        for (; slot < top; slot++)
-            visit(cache->arena, *slot, i, context);
-    }
-}
-
-/* Relaxed throughout: statistics, exact where no other thread allocates. While one does, a stack may be moving. */
-static void add_cache(struct hs_cache *cache, void *context)
-{
-    struct hs_cache_sum *sum = context;
-
-    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
-        size_t count = (size_t)(hs_load_relaxed(&cache->bins[i].top) - hs_load_relaxed(&cache->records[i].base));
-
-        if (count > HS_BIN_SLOTS_MOST)
-            continue;
-        sum->blocks += count;
-        sum->bytes += count * hs_class_bytes(i);
-    }
-    for (unsigned i = 0; i < HS_OUTBOXES; i++) {
-        sum->blocks += hs_load_relaxed(&cache->outboxes[i].blocks);
-        sum->bytes += hs_load_relaxed(&cache->outboxes[i].bytes);
-    }
-    sum->run_bytes += hs_load_relaxed(&cache->run_bytes);
-    sum->runs += hs_load_relaxed(&cache->run_bytes) != 0;
-    sum->run_cuts += hs_load_relaxed(&cache->run_cuts);
-}
-
-static bool add_arena(struct hs_arena *arena, void *context)
-{
-    struct hs_cache_sum *sum = context;
-
-    sum->blocks += hs_load_relaxed(&arena->inbox_blocks); /* relaxed: as above */
-    sum->bytes += hs_load_relaxed(&arena->inbox_bytes);
-    if (hs_depot_of(arena) != NULL) {
-        sum->blocks += hs_load_relaxed(&arena->depot->blocks);
-        sum->bytes += hs_load_relaxed(&arena->depot->bytes);
-    }
-    return true;
-}
-
-struct hs_cache_sum hs_cache_sum_locked(void)
-{
-    struct hs_cache_sum sum = {0};
-
-    hs_cache_for_each_locked(add_cache, &sum);
-    (void)hs_heap_for_each_table_arena(add_arena, &sum);
-    return sum;
-}
-
-static void verify(struct hs_arena *arena, void *payload, unsigned class_index, void *context)
-{
-    (void)arena;
-    (void)class_index;
-    (void)context;
-    (void)hs_cache_keep_sound(&payload, 1);
-}
-
-void hs_cache_verify(void)
-{
-    if (hs_cache_self != &hs_cache_none)
-        hs_cache_for_each_in_bins(hs_cache_self, verify, NULL);
 }
 
 /* ---- the child of a fork ----------------------------------------------------------------------------------------- */

@@ -6,6 +6,9 @@
 #define OUTBOX_BYTES_MOST ((size_t)16 * 1024)
 enum { OUTBOX_BLOCKS_MOST = 64 };
 
+/* So many blocks are put into a depot at a time. */
+enum { DELIVERED_BLOCKS = 256 };
+
 /* The link of a block in a chain, its first word. Not as it is: what a program writes to memory it has freed, zero
  * before all, is then no link. Relaxed throughout: [INBOX] hands the chain over. */
 static void set_link(void *payload, const void *next)
@@ -25,6 +28,8 @@ void *hs_cache_take_inbox(struct hs_arena *arena)
     return hs_exchange_acquire(&arena->inbox, NULL); /* [INBOX] the links of the chain, and its blocks' states */
 }
 
+static void deliver(struct hs_arena *arena, void *newest);
+
 static void push_outbox(struct hs_outbox *box)
 {
     struct hs_arena *arena = box->arena;
@@ -36,12 +41,14 @@ static void push_outbox(struct hs_outbox *box)
     while (!hs_compare_exchange_release(&arena->inbox, &head, box->newest)); /* [INBOX] the links of the chain */
     /* Relaxed: a bound, and statistics; they may lag behind what they count. */
     (void)hs_add_relaxed(&arena->inbox_blocks, hs_load_relaxed(&box->blocks));
+    (void)hs_add_relaxed(&arena->sent_blocks, hs_load_relaxed(&box->blocks));
+    (void)hs_add_relaxed(&arena->sent_batches, 1);
     bytes += hs_add_relaxed(&arena->inbox_bytes, bytes);
     hs_store_relaxed(&box->blocks, 0);
     hs_store_relaxed(&box->bytes, 0);
     box->newest = box->oldest = NULL;
     if (bytes > HS_INBOX_BYTES_MOST && bytes < (uint64_t)INT64_MAX)
-        (void)hs_cache_give_chain(arena, hs_cache_take_inbox(arena));
+        deliver(arena, hs_cache_take_inbox(arena));
 }
 
 void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload)
@@ -62,8 +69,10 @@ void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload
     bytes = hs_load_relaxed(&box->bytes) + hs_block_bytes(hs_block_of(payload));
     hs_store_relaxed(&box->blocks, blocks);
     hs_store_relaxed(&box->bytes, bytes);
-    if (blocks >= OUTBOX_BLOCKS_MOST || bytes >= OUTBOX_BYTES_MOST)
+    if (blocks >= OUTBOX_BLOCKS_MOST || bytes >= OUTBOX_BYTES_MOST) {
         push_outbox(box);
+        hs_cache_look_for_unused(cache);
+    }
 }
 
 bool hs_cache_send_all(struct hs_cache *cache)
@@ -121,18 +130,26 @@ static unsigned take_from_chain(struct hs_arena *arena, void **chain, void **pay
     return count;
 }
 
+/* For its owner, who does not come for it: a chain goes to the depot, and what is too much there to the arena. */
+static void deliver(struct hs_arena *arena, void *newest)
+{
+    void *payloads[DELIVERED_BLOCKS];
+
+    while (newest != NULL) {
+        unsigned count = take_from_chain(arena, &newest, payloads, DELIVERED_BLOCKS);
+        unsigned stored = hs_depot_put_mixed(arena->depot, payloads, count, true);
+
+        hs_cache_give_many(arena, payloads + stored, count - stored);
+    }
+}
+
 bool hs_cache_give_chain(struct hs_arena *arena, void *newest)
 {
     void *payloads[HS_BATCH_BLOCKS_MOST];
-    bool had_any = newest != NULL, is_dirty = false;
+    bool had_any = newest != NULL;
 
-    while (newest != NULL) {
-        unsigned count = take_from_chain(arena, &newest, payloads, HS_BATCH_BLOCKS_MOST);
-
-        is_dirty |= hs_arena_give_batch(arena, payloads, hs_cache_keep_sound(payloads, count));
-    }
-    if (is_dirty)
-        hs_heap_decay();
+    while (newest != NULL)
+        hs_cache_give_many(arena, payloads, take_from_chain(arena, &newest, payloads, HS_BATCH_BLOCKS_MOST));
     return had_any;
 }
 
@@ -148,7 +165,5 @@ void hs_cache_sort_mail(struct hs_cache *cache)
     for (unsigned i = count; i-- > 0;)
         if (!hs_cache_accept(cache, payloads[i]))
             payloads[count - 1 - left++] = payloads[i];
-    if (left != 0)
-        (void)hs_arena_give_batch(cache->arena, payloads + count - left,
-                                  hs_cache_keep_sound(payloads + count - left, left));
+    hs_cache_give_many(cache->arena, payloads + count - left, left);
 }

@@ -4,6 +4,7 @@
 #include "freetree.h"
 #include "options.h"
 #include "report.h"
+#include "visible_memory.h"
 
 struct checker {
     enum heapster_check_mode mode;
@@ -433,7 +434,7 @@ static void check_rest(struct checker *checker, const struct hs_arena *arena, co
     (void)expect(checker, tally->runs == cached.runs, "C3", arena, "a run is no cache's");
     (void)expect(checker, tally->busy_blocks == 0, "A3", arena, "a block is in flight at rest");
     (void)expect(checker, account.claimed == account.settled, "A4", arena, "a claim is in flight at rest");
-    (void)expect(checker, account.used_bytes == tally->used_bytes, "A5", arena,
+    (void)expect(checker, hs_load_relaxed(&account.used_bytes) == tally->used_bytes, "A5", arena,
                  "used_bytes is not the sum of the used blocks");
     (void)expect(checker, account.allocations + cached.run_cuts - account.frees == tally->used_blocks, "A5", arena,
                  "allocations less frees is not the number of used blocks");
@@ -538,6 +539,7 @@ size_t hs_check_heap(enum heapster_check_mode mode, heapster_report *report, voi
 
 size_t heapster_check(enum heapster_check_mode mode, heapster_report *report, void *context)
 {
+    HS_VISIBLE_CALL;
     hs_heap_start();
     return hs_check_heap(mode, report, context);
 }

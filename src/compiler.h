@@ -10,6 +10,8 @@
 #define HS_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define HS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define HS_PREFETCH(address) __builtin_prefetch(address)
+/* Of the rare part of a function, so that the common one saves no registers for it. */
+#define HS_NOINLINE __attribute__((noinline))
 #define HS_CACHE_LINE_BYTES 64
 /* Of a variable that only the library itself names: it is reached without a look-up. */
 #define HS_INTERNAL __attribute__((visibility("hidden")))

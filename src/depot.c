@@ -5,8 +5,9 @@
 #include "cache_parts.h"
 #include "os.h"
 #include "pool.h"
+#include "visible_memory.h"
 
-_Static_assert(sizeof(struct hs_magazine) == 64 * sizeof(void *), "eight cache lines");
+_Static_assert(sizeof(struct hs_magazine) == 128 * sizeof(void *), "sixteen cache lines");
 _Static_assert(sizeof(struct hs_slab) == sizeof(struct hs_magazine), "a slab's head takes the place of one magazine");
 
 static struct hs_pool depots = HS_POOL_INITIALIZER(struct hs_depot, (size_t)4 * 1024);
@@ -19,6 +20,7 @@ struct hs_depot *hs_depot_make(void)
         return NULL;
     hs_mutex_init(&depot->emptying, HS_RANK_EMPTYING);
     hs_mutex_init(&depot->lock, HS_RANK_DEPOT);
+    depot->asked_at_ms = hs_os_now_ms();
     return depot;
 }
 
@@ -37,11 +39,16 @@ static struct hs_magazine *first_locked(const struct hs_depot *depot, unsigned c
 
 static bool add_slab_locked(struct hs_depot *depot) HS_REQUIRES(depot->lock)
 {
-    struct hs_slab *slab = hs_os_map(HS_SLAB_BYTES);
+    struct hs_slab *slab = depot->unwanted_slabs;
 
     hs_mutex_assert_held(&depot->lock);
+    if (slab != NULL)
+        depot->unwanted_slabs = slab->next;
+    else
+        slab = hs_os_map(HS_SLAB_BYTES);
     if (slab == NULL)
         return false;
+    hs_memory_hide(slab, HS_SLAB_BYTES);
     slab->next = depot->slabs;
     depot->slabs = slab;
     depot->fresh = slab->magazines;
@@ -65,22 +72,61 @@ static struct hs_magazine *take_empty_locked(struct hs_depot *depot) HS_REQUIRES
     return depot->fresh++;
 }
 
+/* A magazine of the class with room for `count` blocks, the newest one if it has it; NULL where there is no memory, or
+ * the depot is full. */
+static struct hs_magazine *magazine_for_locked(struct hs_depot *depot, unsigned class_index, unsigned count)
+    HS_REQUIRES(depot->lock)
+{
+    struct hs_magazine *magazine = first_locked(depot, class_index);
+
+    hs_mutex_assert_held(&depot->lock);
+    if (hs_load_relaxed(&depot->blocks) >= HS_DEPOT_BLOCKS_MOST) /* relaxed: as above */
+        return NULL;
+    if (magazine != NULL && magazine->count + count <= HS_MAGAZINE_BLOCKS)
+        return magazine;
+    magazine = take_empty_locked(depot);
+    if (magazine == NULL)
+        return NULL;
+    magazine->count = 0;
+    magazine->next = first_locked(depot, class_index);
+    hs_store_relaxed(&depot->magazines[class_index], magazine);
+    return magazine;
+}
+
 bool hs_depot_put(struct hs_depot *depot, unsigned class_index, void *const *payloads, unsigned count)
 {
-    struct hs_magazine *magazine = NULL;
+    struct hs_magazine *magazine;
 
     hs_mutex_lock(&depot->lock);
-    if (hs_load_relaxed(&depot->blocks) < HS_DEPOT_BLOCKS_MOST) /* relaxed: as above */
-        magazine = take_empty_locked(depot);
+    magazine = magazine_for_locked(depot, class_index, count);
     if (magazine != NULL) {
-        memcpy(magazine->payloads, payloads, count * sizeof *payloads);
-        magazine->count = count;
-        magazine->next = first_locked(depot, class_index);
-        hs_store_relaxed(&depot->magazines[class_index], magazine);
+        memcpy(magazine->payloads + magazine->count, payloads, count * sizeof *payloads);
+        magazine->count += count;
         count_locked(depot, class_index, count);
     }
     hs_mutex_unlock(&depot->lock);
     return magazine != NULL;
+}
+
+unsigned hs_depot_put_mixed(struct hs_depot *depot, void *const *payloads, unsigned count, bool is_sent)
+{
+    uint64_t most_sent_bytes = is_sent ? hs_depot_sent_bytes_most(depot) : UINT64_MAX;
+    unsigned put = 0;
+
+    hs_mutex_lock(&depot->lock);
+    for (; put < count && depot->sent_bytes < most_sent_bytes; put++) {
+        unsigned class_index = hs_class_of_block(hs_block_of(payloads[put]));
+        struct hs_magazine *magazine = magazine_for_locked(depot, class_index, 1);
+
+        if (magazine == NULL)
+            break;
+        magazine->payloads[magazine->count++] = payloads[put];
+        count_locked(depot, class_index, 1);
+        if (is_sent)
+            depot->sent_bytes += hs_class_bytes(class_index);
+    }
+    hs_mutex_unlock(&depot->lock);
+    return put;
 }
 
 unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payloads, unsigned most)
@@ -93,7 +139,8 @@ unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payl
     if (magazine != NULL) {
         taken = magazine->count < most ? (unsigned)magazine->count : most;
         magazine->count -= taken;
-        depot->taken += taken;
+        hs_store_relaxed(&depot->taken, hs_load_relaxed(&depot->taken) + taken); /* relaxed: as above */
+        depot->sent_bytes = 0;
         memcpy(payloads, magazine->payloads + magazine->count, taken * sizeof *payloads);
         count_locked(depot, class_index, (uint64_t)0 - taken);
         if (magazine->count == 0) {
@@ -111,8 +158,8 @@ unsigned hs_depot_take(struct hs_depot *depot, unsigned class_index, void **payl
 /* So many blocks are sorted at a time: those that lie in one part of the address space that the depot's blocks span. */
 enum { SORTED_BLOCKS = 64 * 1024, DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, GRAIN_SHIFT = 4 };
 
-/* Memory for one part, from the OS, for the time of emptying a depot. */
-struct sorting {
+/* Memory for one part. Nothing in it outlives the emptying of a depot. */
+struct hs_sorting {
     size_t count;
     void *payloads[SORTED_BLOCKS];
     void *other_half[SORTED_BLOCKS];
@@ -143,7 +190,7 @@ struct span {
 };
 
 /* Sorts by address, and returns which half has the result. */
-static void **sort_payloads(struct sorting *sorting, struct span span)
+static void **sort_payloads(struct hs_sorting *sorting, struct span span)
 {
     void **from = sorting->payloads, **to = sorting->other_half;
 
@@ -179,7 +226,7 @@ static void give_unsorted(struct hs_arena *arena, struct hs_magazine *list)
         give_all(arena, list->payloads, list->count);
 }
 
-static void give_gathered(struct hs_arena *arena, struct sorting *sorting, struct span part)
+static void give_gathered(struct hs_arena *arena, struct hs_sorting *sorting, struct span part)
 {
     size_t count = sorting->count;
     void **sorted = sort_payloads(sorting, part);
@@ -189,7 +236,8 @@ static void give_gathered(struct hs_arena *arena, struct sorting *sorting, struc
 }
 
 /* Sorts and gives the blocks of one part of the address space. */
-static void give_part(struct hs_arena *arena, const struct hs_magazine *list, struct span part, struct sorting *sorting)
+static void give_part(struct hs_arena *arena, const struct hs_magazine *list, struct span part,
+                      struct hs_sorting *sorting)
 {
     sorting->count = 0;
     for (; list != NULL; list = list->next) {
@@ -219,7 +267,8 @@ static struct span span_of(const struct hs_magazine *list)
     return span;
 }
 
-static void give_sorted(struct hs_arena *arena, const struct hs_magazine *list, size_t count, struct sorting *sorting)
+static void give_sorted(struct hs_arena *arena, const struct hs_magazine *list, size_t count,
+                        struct hs_sorting *sorting)
 {
     struct span span = span_of(list);
     size_t parts = count / SORTED_BLOCKS + 1;
@@ -241,6 +290,7 @@ static struct hs_magazine *take_all_locked(struct hs_depot *depot, size_t *count
     hs_mutex_assert_held(&depot->lock);
     *count = 0;
     *last = NULL;
+    depot->sent_bytes = 0;
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
         struct hs_magazine *magazine;
 
@@ -255,6 +305,15 @@ static struct hs_magazine *take_all_locked(struct hs_depot *depot, size_t *count
     hs_store_relaxed(&depot->blocks, 0); /* relaxed: as in count_locked */
     hs_store_relaxed(&depot->bytes, 0);
     return all;
+}
+
+/* A slab that the kernel would not take, for the next time that one is needed. */
+static void keep_unwanted(struct hs_depot *depot, struct hs_slab *slab)
+{
+    hs_mutex_lock(&depot->lock);
+    slab->next = depot->unwanted_slabs;
+    depot->unwanted_slabs = slab;
+    hs_mutex_unlock(&depot->lock);
 }
 
 /* Empty magazines go back to the depot. Where all of its magazines are empty again, and more than a slab of them, their
@@ -278,8 +337,8 @@ static void keep_magazines(struct hs_depot *depot, struct hs_magazine *first, st
         struct hs_slab *slab = slabs;
 
         slabs = slab->next;
-        /* Where the kernel will not take it, it is lost: address space, and the pages of pointers. */
-        (void)hs_os_unmap(slab, HS_SLAB_BYTES);
+        if (!hs_os_unmap(slab, HS_SLAB_BYTES))
+            keep_unwanted(depot, slab);
     }
 }
 
@@ -298,7 +357,6 @@ bool hs_depot_wait(struct hs_depot *depot)
 static bool empty_locked(struct hs_depot *depot, struct hs_arena *arena) HS_REQUIRES(depot->emptying)
 {
     struct hs_magazine *all, *last;
-    struct sorting *sorting;
     size_t count;
 
     hs_mutex_assert_held(&depot->emptying);
@@ -307,10 +365,13 @@ static bool empty_locked(struct hs_depot *depot, struct hs_arena *arena) HS_REQU
     hs_mutex_unlock(&depot->lock);
     if (all == NULL)
         return false;
-    sorting = hs_os_map(sizeof *sorting);
-    if (sorting != NULL) {
-        give_sorted(arena, all, count, sorting);
-        (void)hs_os_unmap(sorting, sizeof *sorting);
+    if (depot->sorting == NULL)
+        depot->sorting = hs_os_map(sizeof *depot->sorting);
+    if (depot->sorting != NULL) {
+        give_sorted(arena, all, count, depot->sorting);
+        /* Where the kernel will not take it back, it serves the next time. */
+        if (hs_os_unmap(depot->sorting, sizeof *depot->sorting))
+            depot->sorting = NULL;
     } else {
         give_unsorted(arena, all);
     }
@@ -320,29 +381,31 @@ static bool empty_locked(struct hs_depot *depot, struct hs_arena *arena) HS_REQU
 
 bool hs_depot_empty(struct hs_depot *depot, struct hs_arena *arena)
 {
-    bool had_any;
+    bool had_any, had_to_wait = hs_depot_wait(depot);
 
-    if (!hs_mutex_try_lock(&depot->emptying)) {
-        (void)hs_depot_wait(depot);
-        return true;
-    }
+    /* Also after a wait: what was on its way may have been an inbox's. */
+    hs_mutex_lock(&depot->emptying);
     had_any = empty_locked(depot, arena);
     hs_mutex_unlock(&depot->emptying);
     if (had_any)
         hs_heap_decay();
-    return had_any;
+    return had_any || had_to_wait;
 }
 
-void hs_depot_empty_if_unused(struct hs_depot *depot, struct hs_arena *arena)
+bool hs_depot_is_unused(struct hs_depot *depot, uint64_t now_ms, uint64_t decay_ms)
 {
-    bool is_unused;
+    bool is_unused = false;
 
     hs_mutex_lock(&depot->lock);
-    is_unused = depot->taken == depot->seen_taken;
-    depot->seen_taken = depot->taken;
+    if (now_ms - depot->asked_at_ms >= decay_ms) {
+        uint64_t taken = hs_load_relaxed(&depot->taken); /* relaxed: as in count_locked */
+
+        is_unused = taken == depot->seen_taken;
+        depot->seen_taken = taken;
+        depot->asked_at_ms = now_ms;
+    }
     hs_mutex_unlock(&depot->lock);
-    if (is_unused)
-        (void)hs_depot_empty(depot, arena);
+    return is_unused;
 }
 
 struct hs_mutex *hs_depot_pool_lock(void)

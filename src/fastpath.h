@@ -14,7 +14,9 @@ static inline void *hs_malloc(size_t bytes)
 {
     void *payload;
 
-    return HS_LIKELY(hs_cache_pop_tiny(bytes, &payload)) ? payload : hs_malloc_slowly(bytes);
+    if (HS_UNLIKELY(!hs_cache_pop_tiny(bytes, &payload)))
+        return hs_malloc_slowly(bytes);
+    return hs_visible_allocated(payload, bytes, false);
 }
 
 static inline void hs_free(void *ptr)

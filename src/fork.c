@@ -19,6 +19,7 @@
 #include "depot.h"
 #include "os.h"
 #include "text.h"
+#include "visible_memory.h"
 
 /* ---- every lock -------------------------------------------------------------------------------------------------- */
 
@@ -107,6 +108,7 @@ static void release_inner(const struct hs_lock *lock, void *context)
 
 static void prepare(void)
 {
+    HS_VISIBLE_CALL;
     hs_os_stdio_lock();
     visit_all(take, NULL, hs_heap_for_each_arena_locked);
     hs_thread()->owns_every_lock = true;
@@ -122,6 +124,7 @@ static void release_all(void)
 
 static void in_parent(void)
 {
+    HS_VISIBLE_CALL;
     release_all();
     hs_os_stdio_unlock();
 }
@@ -159,6 +162,7 @@ static void take_over_orphans(void)
 /* The only thread of the child is the one that took the locks, so it may release them. */
 static void in_child(void)
 {
+    HS_VISIBLE_CALL;
     release_all();
     take_over_orphans();
     hs_os_stdio_reset_in_child();

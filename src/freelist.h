@@ -75,15 +75,21 @@ struct hs_bounds {
 /* What happened under one lock. Only sums over all locks of an arena mean something: a block may be counted out
  * under one lock and in under another, so a single share may wrap below zero. */
 struct hs_account {
-    uint64_t allocations; /* blocks handed to the program */
-    uint64_t frees;       /* blocks taken back */
-    uint64_t used_bytes;  /* of the blocks handed out less those taken back */
-    uint64_t claimed;     /* free blocks taken off a list */
-    uint64_t settled;     /* of those, how many were published again or handed out */
+    uint64_t allocations;        /* blocks handed to the program */
+    uint64_t frees;              /* blocks taken back */
+    _Atomic uint64_t used_bytes; /* of the blocks handed out less those taken back; also read without the lock */
+    uint64_t claimed;            /* free blocks taken off a list */
+    uint64_t settled;            /* of those, how many were published again or handed out */
     uint64_t splits;
     uint64_t coalesces;
     uint64_t retreats;
 };
+
+/* `bytes` more are in use; wraps for less. The account's lock is held: relaxed, for those who read without it. */
+static inline void hs_account_use(struct hs_account *account, uint64_t bytes)
+{
+    hs_store_relaxed(&account->used_bytes, hs_load_relaxed(&account->used_bytes) + bytes);
+}
 
 struct hs_freelist {
     struct hs_mutex lock;

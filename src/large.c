@@ -5,6 +5,7 @@
 #include "block.h"
 #include "large_cache.h"
 #include "os.h"
+#include "visible.h"
 
 void hs_large_init(struct hs_large_set *set, struct hs_arena *arena)
 {
@@ -144,8 +145,10 @@ static struct hs_region *make_block(struct hs_large_set *set, size_t mapping_byt
     region->set = set;
     region->is_oversized = bytes_of(region) != mapping_bytes;
     write_tag(region);
-    if (hs_region_enter(region, hs_large_payload(region), 1))
+    if (hs_region_enter(region, hs_large_payload(region), 1)) {
+        hs_memory_close(region->base, bytes_of(region));
         return region;
+    }
     give_mapping_back(set, region);
     return NULL;
 }
@@ -172,6 +175,7 @@ void *hs_large_allocate(struct hs_large_set *set, size_t bytes, size_t alignment
     set->blocks++;
     set->bytes += bytes_of(region);
     set->allocations++;
+    hs_memory_root(region->base, 0, bytes_of(region));
     hs_store_relaxed(&set->was_used, true);
     hs_large_cache_note_peak_locked(set);
     leaving = hs_large_cache_excess_locked(set);
@@ -197,6 +201,7 @@ bool hs_large_release(struct hs_region *region, const void *payload)
     set->blocks--;
     set->bytes -= bytes_of(region);
     set->frees++;
+    hs_memory_root(region->base, bytes_of(region), 0);
     /* Out of the map first: once given back, the addresses may be anybody's. */
     hs_region_leave(payload, 1);
     hs_large_cache_put_locked(set, region, hs_os_now_ms());
@@ -248,9 +253,10 @@ static bool resize_locked(struct hs_large_set *set, struct hs_region *region, si
         if (hs_os_remap(region->base, old_bytes, mapping_bytes, false) == NULL)
             return false;
     } else if (!hs_large_cache_join_locked(set, region->base + old_bytes, mapping_bytes - old_bytes) &&
-               move_locked(set, region, mapping_bytes) == NULL) {
+               (!HS_TOOL_FOLLOWS_MREMAP || move_locked(set, region, mapping_bytes) == NULL)) {
         return false;
     }
+    hs_memory_root(region->base, old_bytes, mapping_bytes);
     hs_store_relaxed(&region->bytes, mapping_bytes); /* relaxed: the owner's own, or read under the lock */
     set->bytes += mapping_bytes - old_bytes;
     hs_large_cache_note_peak_locked(set);
@@ -290,8 +296,10 @@ void *hs_large_resize(struct hs_region *region, size_t bytes)
 
 void hs_large_release_all(struct hs_large_set *set, struct hs_large_set *heir)
 {
-    while (set->head != NULL)
+    while (set->head != NULL) {
+        hs_visible_freed(hs_large_payload(set->head));
         (void)hs_large_release(set->head, hs_large_payload(set->head));
+    }
     (void)hs_large_trim(set);
     while (set->idle != NULL) {
         struct hs_region *region = set->idle;

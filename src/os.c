@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "visible_memory.h"
+
 bool (*hs_os_fault)(enum hs_os_call call);
 _Atomic uint64_t hs_os_calls[HS_OS_CALL_KINDS];
 _Atomic uint64_t hs_os_purged_bytes;
@@ -210,6 +212,7 @@ bool hs_os_unmap(void *base, size_t bytes)
     bool done;
 
     hs_addresses_leave();
+    hs_memory_open(base, bytes);
     done = !refused(HS_OS_MUNMAP) && munmap(base, bytes) == 0;
     errno = saved_errno;
     return done;
@@ -217,12 +220,14 @@ bool hs_os_unmap(void *base, size_t bytes)
 
 void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
 {
+    size_t kept_bytes = may_move ? 0 : new_bytes < old_bytes ? new_bytes : old_bytes;
     int saved_errno = errno;
     void *moved;
 
     if (refused(HS_OS_MREMAP))
         return NULL;
     hs_addresses_leave();
+    hs_memory_open((char *)base + kept_bytes, old_bytes - kept_bytes);
     moved = mremap(base, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
     hs_addresses_arrived();
     errno = saved_errno;

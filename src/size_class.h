@@ -23,17 +23,28 @@ enum {
 #define HS_TINY_BLOCK_BYTES_MOST (HS_TINY_UNITS_MOST * HS_ALIGNMENT)
 #define HS_CLASS_PAYLOAD_BYTES_MOST (HS_CLASS_UNITS_MOST * HS_ALIGNMENT - HS_TAG_BYTES)
 
+/* Above the tiny classes: their units are a number from 9 to 16 shifted by so much. Here for the class that blocks of
+ * `units` are rounded up to: 3 to 9. */
+static inline unsigned hs_class_shift(unsigned units)
+{
+    return 28 - (unsigned)__builtin_clz(units - 1);
+}
+
+/* The class of blocks of `units`, whose shift is `shift`. */
+static inline unsigned hs_class_at(unsigned units, unsigned shift)
+{
+    return HS_CLASS_MEDIUM + (shift - 3) * 8 + ((units - 1) >> shift) - 8;
+}
+
 /* The class of the smallest blocks of at least `block_bytes`, which is a multiple of 16 of 32 at least and of
  * HS_CLASS_UNITS_MOST units at most. */
 static inline unsigned hs_class_for(size_t block_bytes)
 {
     unsigned units = (unsigned)(block_bytes / HS_ALIGNMENT);
-    unsigned doubling;
 
     if (units <= HS_TINY_UNITS_MOST)
         return units;
-    doubling = 31 - (unsigned)__builtin_clz(units - 1); /* 6 to 12 */
-    return HS_CLASS_MEDIUM + (doubling - 6) * 8 + ((units - 1) >> (doubling - 3)) - 8;
+    return hs_class_at(units, hs_class_shift(units));
 }
 
 /* The bytes of each block of the class. */
@@ -49,12 +60,20 @@ static inline size_t hs_class_bytes(unsigned index)
 /* The class that a block of `units` belongs to, or HS_CLASS_NONE where no class has blocks of exactly that size. */
 static inline unsigned hs_class_of(unsigned units)
 {
-    unsigned index;
+    unsigned shift;
 
-    if (units > HS_CLASS_UNITS_MOST || units < 2)
+    if (units > HS_CLASS_UNITS_MOST || units < HS_CLASS_FIRST)
         return HS_CLASS_NONE;
-    index = hs_class_for((size_t)units * HS_ALIGNMENT);
-    return hs_class_bytes(index) == (size_t)units * HS_ALIGNMENT ? index : (unsigned)HS_CLASS_NONE;
+    if (units <= HS_TINY_UNITS_MOST)
+        return units;
+    shift = hs_class_shift(units);
+    return units >> shift << shift == units ? hs_class_at(units, shift) : (unsigned)HS_CLASS_NONE;
+}
+
+/* The same of a block whose tag verifies. */
+static inline unsigned hs_class_of_block(const struct hs_block *block)
+{
+    return hs_class_of(hs_block_extent(block) & 0xFFFFFF);
 }
 
 #endif

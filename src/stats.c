@@ -2,10 +2,16 @@
  * stats: the sum of every arena's account, each read under all of its locks, and the large sets'.
  */
 #include "cache.h"
+#include "depot.h"
 #include "heapster.h"
 #include "text.h"
+#include "visible_memory.h"
 
-/* Relaxed: the caller holds the lock, and nobody else writes its counters. */
+/* Depots keep pointers; so many are written at a time. */
+enum { POINTERS_A_LINE = HS_CACHE_LINE_BYTES / sizeof(void *) };
+
+/* Relaxed: nobody but the lock's holder writes its counters; where the caller does not hold it they are a little old.
+ */
 static void add_lock(struct heapster_stats *out, struct hs_mutex *mutex)
 {
     out->lock_acquisitions += hs_load_relaxed(&mutex->acquired);
@@ -35,6 +41,28 @@ static void add_list_locked(struct heapster_stats *out, struct hs_freelist *list
     add_lock(out, &list->lock);
 }
 
+/* Relaxed: nobody is kept from going on meanwhile. */
+static void add_remote(struct heapster_stats *out, struct hs_arena *arena)
+{
+    struct hs_depot *depot = hs_depot_of(arena);
+
+    out->remote_frees += hs_load_relaxed(&arena->sent_blocks);
+    out->remote_batches += hs_load_relaxed(&arena->sent_batches);
+    if (depot == NULL)
+        return;
+    add_lock(out, &depot->lock);
+    add_lock(out, &depot->emptying);
+    out->shared_lines_written += hs_load_relaxed(&depot->taken) / POINTERS_A_LINE;
+}
+
+/* What is written by one thread and then by another: with each lock its own line and that of what it guards; with each
+ * batch pushed the inbox's; with each block in it the block's first, by its sender and by who takes it in. Depots'
+ * pointers are counted already. Not counted: tags and links of free blocks, which belong to whoever claims them. */
+static uint64_t shared_lines(const struct heapster_stats *stats)
+{
+    return 2 * stats->lock_acquisitions + stats->remote_batches + 2 * stats->remote_frees;
+}
+
 static bool add_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 {
     struct heapster_stats *out = context;
@@ -50,11 +78,12 @@ static bool add_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
     hs_arena_unlock_all(arena);
     out->allocations += account.allocations;
     out->frees += account.frees;
-    out->used_bytes += account.used_bytes;
+    out->used_bytes += hs_load_relaxed(&account.used_bytes); /* relaxed: a copy */
     out->splits += account.splits;
     out->coalesces += account.coalesces;
     out->retreats += account.retreats;
     out->arena_count++;
+    add_remote(out, arena);
     if (hs_heap_has_own_large(arena))
         add_large_set(out, arena->large);
     return true;
@@ -79,6 +108,7 @@ static void add_caches_locked(struct heapster_stats *out)
 
 void heapster_stats(struct heapster_stats *out)
 {
+    HS_VISIBLE_CALL;
     *out = (struct heapster_stats){0};
     hs_heap_start();
     hs_mutex_lock(hs_heap_lock());
@@ -87,6 +117,7 @@ void heapster_stats(struct heapster_stats *out)
     hs_mutex_unlock(hs_heap_lock());
     add_large_set(out, &hs_heap_large);
     out->used_blocks = less(less(out->allocations, out->frees), out->cached_blocks);
+    out->shared_lines_written += shared_lines(out);
     /* Relaxed: counters of their own, exact when nobody else allocates. */
     out->os_sbrk_calls = hs_load_relaxed(&hs_os_calls[HS_OS_SBRK]);
     out->os_mmap_calls = hs_load_relaxed(&hs_os_calls[HS_OS_MMAP]);
@@ -117,11 +148,13 @@ static const struct {
     FIELD(os_mremap_calls),  FIELD(os_madvise_calls),
     FIELD(os_purged_bytes),  FIELD(lock_acquisitions),
     FIELD(lock_contentions), FIELD(cached_blocks),
-    FIELD(cached_bytes),
+    FIELD(cached_bytes),     FIELD(remote_frees),
+    FIELD(remote_batches),   FIELD(shared_lines_written),
 };
 
 int heapster_stats_print(int fd, enum heapster_format format)
 {
+    HS_VISIBLE_CALL;
     enum { FIELDS = sizeof fields / sizeof fields[0] };
     bool json = format == HEAPSTER_JSON;
     struct heapster_stats stats;

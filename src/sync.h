@@ -12,7 +12,7 @@
  *
  *     HEAP_INIT            the first call of the process
  *       HEAP               the table of arenas, the list of first-class arenas
- *         EMPTYING         one depot, while it is emptied into its arena
+ *         EMPTYING         one depot, while it or the inbox is emptied into its arena
  *         ARENA            one arena: regions, growth, trimming, the walker
  *           LIST + k       free list k of that arena; two at most (freelist.h), all of them for the walker
  *             LARGE        one set of large mappings

@@ -9,6 +9,9 @@
 
 /* ---- atomics ----------------------------------------------------------------------------------------------------- */
 
+#if defined(HS_VALGRIND)
+#include "sync_valgrind.h"
+#else
 #define hs_load_relaxed(pointer) atomic_load_explicit((pointer), memory_order_relaxed)
 #define hs_load_acquire(pointer) atomic_load_explicit((pointer), memory_order_acquire)
 #define hs_store_relaxed(pointer, value) atomic_store_explicit((pointer), (value), memory_order_relaxed)
@@ -20,6 +23,7 @@
 #define hs_compare_exchange_release(pointer, expected, value)                                                          \
     atomic_compare_exchange_weak_explicit((pointer), (expected), (value), memory_order_release, memory_order_relaxed)
 #define hs_and_relaxed(pointer, value) atomic_fetch_and_explicit((pointer), (value), memory_order_relaxed)
+#endif
 
 #if defined(HS_THREAD_SANITIZER)
 #include <sanitizer/tsan_interface.h>

@@ -3,6 +3,7 @@
  */
 #include "heap.h"
 #include "heapster.h"
+#include "visible_memory.h"
 
 struct walk {
     heapster_visit *visit;
@@ -80,6 +81,7 @@ static bool visit_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 
 size_t heapster_walk(heapster_visit *visit, void *context)
 {
+    HS_VISIBLE_CALL;
     struct walk walk = {visit, context, 0, false};
 
     hs_heap_start();

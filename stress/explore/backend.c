@@ -18,15 +18,16 @@ static void (*fork_handlers[3])(void);
 static void (*destructors[THREAD_KEYS])(void *);
 static unsigned key_count;
 
-/* A constant of the library is no variable of the world: everybody reads the same. */
-static bool is_constant(const volatile void *address)
+/* No variable of the world: a constant of the library, of which everybody reads the same, or what stands on the stack
+ * of a thread (or where AddressSanitizer put it instead), of which nobody else knows. */
+static bool is_private(const volatile void *address)
 {
     return !world_holds(address);
 }
 
 static void expect_mapped(const volatile void *address)
 {
-    if (is_constant(address) || !world_is_mapped(address))
+    if (is_private(address) || !world_is_mapped(address))
         engine_fail("atomic access to %p, which the process does not have", (const void *)(uintptr_t)address);
 }
 
@@ -72,7 +73,7 @@ static bool exchange(uint64_t found, uint64_t *value, const void *context)
 
 uint64_t hs_explore_load(const volatile void *address, size_t bytes, enum hs_explore_order order)
 {
-    if (execution.is_quiet || is_constant(address))
+    if (execution.is_quiet || is_private(address))
         return memory_read_quietly(address, bytes);
     expect_mapped(address);
     engine_point(address);
@@ -81,7 +82,7 @@ uint64_t hs_explore_load(const volatile void *address, size_t bytes, enum hs_exp
 
 void hs_explore_store(volatile void *address, size_t bytes, uint64_t value, enum hs_explore_order order)
 {
-    if (execution.is_quiet) {
+    if (execution.is_quiet || is_private(address)) {
         memory_write_quietly(address, bytes, value);
         return;
     }
@@ -244,6 +245,8 @@ void hs_mutex_lock_unranked(struct hs_mutex *mutex)
     }
     engine_point(mutex);
     handover = memory_handover(mutex);
+    if (handover->holder >= 0)
+        engine_note_block(EVENT_WAIT, "", mutex, __builtin_return_address(0));
     while (handover->holder >= 0) {
         engine_self()->state = THREAD_WAITING;
         engine_self()->waits_for = mutex;

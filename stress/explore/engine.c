@@ -108,6 +108,7 @@ void engine_begin(unsigned thread_count)
         threads[i].knows.before.at[i] = threads[i].knows.seen.at[i] = 1;
     }
     found_shared = false;
+    event_count = 0;
 }
 
 void engine_impersonate(unsigned thread)
@@ -215,6 +216,8 @@ void engine_fail(const char *format, ...)
     (void)vsnprintf(execution.failure, sizeof execution.failure, format, arguments);
     va_end(arguments);
     execution.outcome = OUTCOME_FAILED;
+    if (!execution.is_quiet)
+        engine_note(EVENT_FAILED, "");
     leave_for_good();
     abort();
 }
@@ -381,6 +384,8 @@ static struct event *record(enum event_kind kind)
     explore_zero(event, sizeof *event);
     event->kind = kind;
     event->thread = execution.current;
+    event->preemptions = execution.preemptions;
+    event->step = engine_self()->steps;
     return event;
 }
 
@@ -407,6 +412,23 @@ void engine_note(enum event_kind kind, const char *text)
 
     if (event != NULL)
         (void)snprintf(event->text, sizeof event->text, "%s", text);
+}
+
+void engine_note_block(enum event_kind kind, const char *text, const void *address, const void *place)
+{
+    struct event *event = record(kind);
+
+    if (event == NULL)
+        return;
+    event->name = address != NULL && world_holds(address) ? world_name(address) : 0;
+    event->place = place;
+    (void)snprintf(event->text, sizeof event->text, "%s", text);
+}
+
+void engine_note_found(uint64_t value)
+{
+    if (execution.is_recording && event_count > 0)
+        events[event_count - 1].found = value;
 }
 
 const struct event *engine_events(size_t *count)

@@ -34,15 +34,21 @@ enum event_kind {
     EVENT_YIELD,
     EVENT_CALL,
     EVENT_RETURN,
-    EVENT_END
+    EVENT_END,
+    EVENT_WAIT,   /* for a mutex that is held */
+    EVENT_FAILED, /* the last one */
+    EVENT_KINDS
 };
 
 struct event {
     enum event_kind kind;
     unsigned thread;
-    uint64_t name; /* of the address (world.h) */
+    uint64_t name; /* of the address (world.h); of a call about a block: of its payload, where it has one */
     uint64_t value;
-    unsigned stale; /* of a load: by how many stores it lags behind */
+    uint64_t found;       /* by a store or an exchange: what was there before */
+    unsigned stale;       /* of a load: by how many stores it lags behind */
+    unsigned preemptions; /* before it, in all */
+    unsigned step;        /* the thread's own count of operations */
     const void *place;
     char text[48]; /* of a call */
 };
@@ -133,6 +139,12 @@ uint64_t engine_event(enum event_kind kind, const volatile void *address, uint64
 
 /* A line of the timeline that is no operation of the seam. */
 void engine_note(enum event_kind kind, const char *text);
+
+/* The same of a call about a block of the program, or of a mutex: its name is that of the address. */
+void engine_note_block(enum event_kind kind, const char *text, const void *address, const void *place);
+
+/* Of the event before: what its store or exchange found. */
+void engine_note_found(uint64_t value);
 
 /* Recorded events of the last execution that was recorded. */
 const struct event *engine_events(size_t *count);

@@ -7,9 +7,10 @@
 
 #include "engine.h"
 #include "explore.h"
+#include "failure.h"
 #include "scenarios.h"
 
-enum { EXIT_FOUND = 1, EXIT_USAGE = 2 };
+enum { EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_OUTPUT = 3 };
 
 static const char usage[] =
     "usage: heapster-explore [--all | --scenario NAME | --program TEXT | --replay TOKEN | --list] [options]\n"
@@ -20,7 +21,13 @@ static const char usage[] =
     "  --seconds N               for each program (dfs: no limit; otherwise 10)\n"
     "  --quick                   2 seconds for each program\n"
     "  --times N                 how often a token is replayed (1)\n"
-    "Ends with 0 where nothing is wrong, with 1 after a failure, whose token it prints.\n";
+    "Of a failure it prints the token, a smaller program that fails in the same way, and how it comes about:\n"
+    "  --no-shrink               as it was found (--shrink: of a replay, too)\n"
+    "  --steps shared|all        whether steps that no other thread could notice are folded (shared)\n"
+    "  --steps none|raw          no timeline; or the recorded events, one a line, for programs\n"
+    "  --width N                 columns of the timeline (the terminal's)\n"
+    "  --html FILE               the same as a page, of the first failure or of the replay\n"
+    "Ends with 0 where nothing is wrong, with 1 after a failure, with 3 where the page could not be written.\n";
 
 struct request {
     const char *scenario, *program, *replay;
@@ -28,12 +35,15 @@ struct request {
     struct plan plan;
     long preemptions, stale_loads, faults; /* -1: the scenario's */
     unsigned long times;
+    struct failure_options failure;
+    int shrinks; /* -1: what is found is shrunk, and a replay is not */
+    bool has_output_failed;
 };
 
 static struct program program;
 static struct finding finding;
 static struct token token;
-static char token_text[TOKEN_BYTES];
+static struct failing failing;
 
 static int complain(const char *what, const char *which)
 {
@@ -54,6 +64,22 @@ static bool read_strategy(const char *text, enum strategy *strategy)
     if (strcmp(text, "dfs") != 0 && strcmp(text, "pct") != 0 && strcmp(text, "random") != 0)
         return false;
     *strategy = text[0] == 'd' ? STRATEGY_DFS : text[0] == 'p' ? STRATEGY_PCT : STRATEGY_RANDOM;
+    return true;
+}
+
+static bool read_output_option(struct request *request, const char *name, const char *value)
+{
+    long number = 0;
+
+    if (strcmp(name, "--steps") == 0)
+        return timeline_parse_steps(value, &request->failure.steps);
+    if (strcmp(name, "--html") == 0) {
+        request->failure.page = value;
+        return true;
+    }
+    if (strcmp(name, "--width") != 0 || !read_number(value, &number) || number < WIDTH_LEAST || number > 10000)
+        return false;
+    request->failure.width = (int)number;
     return true;
 }
 
@@ -88,7 +114,7 @@ static bool read_option(struct request *request, const char *name, const char *v
     else if (strcmp(name, "--times") == 0 && is_number && number > 0)
         request->times = (unsigned long)number;
     else
-        return false;
+        return read_output_option(request, name, value);
     return true;
 }
 
@@ -101,6 +127,8 @@ static int read_arguments(struct request *request, int argc, char **argv)
             request->is_list = true;
         else if (strcmp(argv[i], "--quick") == 0)
             request->plan.seconds = 2;
+        else if (strcmp(argv[i], "--shrink") == 0 || strcmp(argv[i], "--no-shrink") == 0)
+            request->shrinks = argv[i][2] == 's';
         else if (i + 1 == argc || !read_option(request, argv[i], argv[i + 1]))
             return complain("no such option or value:", argv[i]);
         else
@@ -112,7 +140,9 @@ static int read_arguments(struct request *request, int argc, char **argv)
 static void list_scenarios(void)
 {
     for (const struct scenario *scenario = scenarios; scenario->name != NULL; scenario++)
-        (void)printf("%-18s %s\n%-18s %s\n", scenario->name, scenario->about, "", scenario->program);
+        (void)printf("%-18s %s\n%-18s %s\n%-18s %u preemptions, %u stale loads, %u faults\n", scenario->name,
+                     scenario->about, "", scenario->program, "", scenario->bounds.preemptions,
+                     scenario->bounds.stale_loads, scenario->bounds.faults);
 }
 
 static void print_finding(const char *name)
@@ -126,13 +156,25 @@ static void print_finding(const char *name)
     if (finding.pct_bound > 0)
         (void)printf("    a bug of this depth is hit by one run with a probability of %.2g at least\n",
                      finding.pct_bound);
-    if (finding.failed)
-        (void)printf("    %s\n    token %s\n", finding.failure, token_text);
     (void)fflush(stdout);
 }
 
+/* What was found, or replayed. The page is that of the first one. */
+static void report(struct request *request, const char *name, enum memory_model model, bool shrinks)
+{
+    bool is_written;
+
+    failing.program = program;
+    failing.answers = finding.answers;
+    memcpy(failing.failure, finding.failure, sizeof failing.failure);
+    request->failure.shrinks = shrinks;
+    is_written = failure_report(&failing, name, model, &request->failure);
+    request->has_output_failed |= !is_written;
+    request->failure.page = NULL;
+}
+
 /* True where something is wrong. */
-static bool explore_one(const struct request *request, const char *name, const char *text, struct bounds bounds)
+static bool explore_one(struct request *request, const char *name, const char *text, struct bounds bounds)
 {
     struct plan plan = request->plan;
     const char *error;
@@ -151,17 +193,14 @@ static bool explore_one(const struct request *request, const char *name, const c
     if (plan.strategy != STRATEGY_DFS && request->preemptions < 0)
         plan.bounds.preemptions = UINT32_MAX;
     explore(&program, &plan, &finding);
-    if (finding.failed) {
-        (void)snprintf(token.program, sizeof token.program, "%s", name);
-        token.model = plan.model;
-        token.answers = finding.answers;
-        token_print(&token, token_text, sizeof token_text);
-    }
     print_finding(name);
-    return finding.failed;
+    if (!finding.failed)
+        return false;
+    report(request, name, plan.model, request->shrinks != 0);
+    return true;
 }
 
-static int explore_all(const struct request *request)
+static int explore_all(struct request *request)
 {
     unsigned failed = 0, explored = 0;
 
@@ -178,7 +217,7 @@ static int explore_all(const struct request *request)
 }
 
 /* Each time the same failure, word for word. */
-static int replay(const struct request *request)
+static int replay(struct request *request)
 {
     const struct scenario *scenario;
     const char *error;
@@ -197,6 +236,11 @@ static int replay(const struct request *request)
         same += failed && strcmp(finding.failure, execution.failure) == 0;
     }
     (void)printf("%lu of %lu replays fail: %s\n", same, request->times, finding.failure);
+    finding.answers = token.answers;
+    if (same > 0 && request->shrinks > 0)
+        report(request, token.program, token.model, true);
+    else if (!failure_show(&program, token.program, token.model, &token.answers, &request->failure))
+        request->has_output_failed = true;
     return same == 0 ? 0 : EXIT_FOUND;
 }
 
@@ -206,7 +250,9 @@ int main(int argc, char **argv)
                               .preemptions = -1,
                               .stale_loads = -1,
                               .faults = -1,
-                              .times = 1};
+                              .times = 1,
+                              .failure = {.steps = STEPS_SHARED, .width = timeline_width(stdout)},
+                              .shrinks = -1};
     int status = read_arguments(&request, argc, argv);
 
     if (status != 0)
@@ -222,8 +268,10 @@ int main(int argc, char **argv)
     (void)unsetenv("HEAPSTER_OPTIONS");
     engine_init();
     if (request.replay != NULL)
-        return replay(&request);
-    if (request.program != NULL)
-        return explore_one(&request, request.program, request.program, (struct bounds){3, 1, 0}) ? EXIT_FOUND : 0;
-    return explore_all(&request);
+        status = replay(&request);
+    else if (request.program != NULL)
+        status = explore_one(&request, request.program, request.program, (struct bounds){3, 1, 0}) ? EXIT_FOUND : 0;
+    else
+        status = explore_all(&request);
+    return request.has_output_failed ? EXIT_OUTPUT : status;
 }

@@ -332,6 +332,7 @@ static void append(struct location *location, uint64_t value, const struct store
     }
     store.epoch = self->knows.before.at[execution.current];
     store.event = engine_event(kind, address, value, 0, cause, place);
+    engine_note_found(newest_of(location)->value);
     if (releases) {
         self->knows.before.at[execution.current]++;
         self->knows.seen.at[execution.current]++;

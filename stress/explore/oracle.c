@@ -7,10 +7,12 @@
 #include "cache.h"
 #include "engine.h"
 #include "explored.h"
+#include "heap.h"
 #include "heapster.h"
 #include "memory.h"
 #include "options.h"
 #include "plain.h"
+#include "region.h"
 #include "search.h"
 #include "world.h"
 
@@ -153,6 +155,15 @@ static void resize(struct slot *slot, size_t bytes)
     be_born(slot, payload, bytes, HS_ALIGNMENT);
 }
 
+/* Whoever hands in an address that is no block of theirs comes no further. */
+static void look_up(const struct slot *slot)
+{
+    const struct hs_region *region = slot->payload != NULL ? hs_region_find(slot->payload) : NULL;
+
+    if (region != NULL)
+        (void)hs_region_holds(region, slot->payload);
+}
+
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static void report_broken(const char *invariant, const void *address, const char *text, void *context)
@@ -213,6 +224,9 @@ static void do_block_op(const struct op *op, struct slot *slot)
     case OP_FREE:
         release(slot);
         break;
+    case OP_LOOK:
+        look_up(slot);
+        break;
     default:
         if (slot->is_live)
             expect_content(slot, "inspection");
@@ -221,13 +235,19 @@ static void do_block_op(const struct op *op, struct slot *slot)
     slot->is_in_call = false;
 }
 
+/* Of the block that an operation is about, for the timeline. */
+static const void *payload_of(const struct op *op)
+{
+    return slots[op->slot].is_live && strchr("mcraf", op->kind) != NULL ? slots[op->slot].payload : NULL;
+}
+
 static void do_op(const struct op *op)
 {
     struct heapster_stats stats;
     char text[48];
 
     program_print_op(op, text, sizeof text);
-    engine_note(EVENT_CALL, text);
+    engine_note_block(EVENT_CALL, text, payload_of(op), NULL);
     switch (op->kind) {
     case OP_TRIM:
         (void)heapster_trim(0);
@@ -260,7 +280,7 @@ static void do_op(const struct op *op)
         do_block_op(op, &slots[op->slot]);
         break;
     }
-    engine_note(EVENT_RETURN, text);
+    engine_note_block(EVENT_RETURN, text, payload_of(op), NULL);
 }
 
 static void do_ops(const struct ops *ops)
@@ -270,6 +290,15 @@ static void do_ops(const struct ops *ops)
 }
 
 /* ---- executions -------------------------------------------------------------------------------------------------- */
+
+static bool has_fork(void)
+{
+    for (unsigned thread = 0; thread < program->thread_count; thread++)
+        for (unsigned i = 0; i < program->threads[thread].count; i++)
+            if (program->threads[thread].list[i].kind == OP_FORK)
+                return true;
+    return false;
+}
 
 static void set_up(unsigned thread)
 {
@@ -282,6 +311,9 @@ static void set_up(unsigned thread)
             *at = ',';
     hs_explored_on_misuse(fail_for_misuse);
     hs_options_parse(options);
+    /* A process is past its start before it can fork: by the constructor of api.c, which is not explored. */
+    if (has_fork())
+        hs_heap_make_ready();
     do_ops(&program->set_up);
 }
 
@@ -296,6 +328,11 @@ bool oracle_begin(const struct program *chosen)
     explore_copy(slots_at_checkpoint, slots, sizeof slots);
     engine_checkpoint();
     return true;
+}
+
+const void *oracle_payload_at_start(unsigned slot)
+{
+    return slots_at_checkpoint[slot].is_live ? slots_at_checkpoint[slot].payload : NULL;
 }
 
 static void work(unsigned thread)

@@ -23,6 +23,9 @@
  * execution.failure then says how. */
 bool oracle_begin(const struct program *program);
 
+/* Where the payload of a slot was when the threads began; NULL: it was not live. */
+const void *oracle_payload_at_start(unsigned slot);
+
 /* One execution; the outcome is in `execution`. */
 void oracle_run(void);
 

@@ -17,6 +17,7 @@ static enum form form_of(char kind)
         return SLOT_BYTES_ALIGNMENT;
     case OP_FREE:
     case OP_INSPECT:
+    case OP_LOOK:
         return SLOT;
     case OP_TIME:
     case OP_STRATEGY:

@@ -8,6 +8,7 @@
  *     m<slot>=<bytes>              malloc         f<slot>             free
  *     c<slot>=<bytes>              calloc         r<slot>=<bytes>     realloc
  *     a<slot>=<bytes>x<alignment>  aligned_alloc  i<slot>             inspect the content
+ *     l<slot>         looks up whose address that of the slot's block is, or was: as far as a free of it would look
  *     t  heapster_trim             w  heapster_check, running         s  heapster_stats
  *     e  empty the own cache       x  the end of the thread           k  fork; what follows is done by parent and child
  *     d<ms>  time passes           g<strategy>  heapster_set_strategy
@@ -30,6 +31,7 @@ enum op_kind {
     OP_ALIGNED = 'a',
     OP_FREE = 'f',
     OP_INSPECT = 'i',
+    OP_LOOK = 'l',
     OP_TRIM = 't',
     OP_CHECK = 'w',
     OP_STATS = 's',

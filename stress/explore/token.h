@@ -16,7 +16,8 @@
 #include "memory.h"
 #include "search.h"
 
-enum { TOKEN_BYTES = 8192 };
+/* As many answers as there may be. */
+enum { TOKEN_BYTES = 64 * 1024 };
 
 struct token {
     char program[1024]; /* name or text */

@@ -207,6 +207,11 @@ uint64_t world_name(const volatile void *address)
     return ((uint64_t)index << 32) + (uint64_t)((uintptr_t)address - (uintptr_t)spans[index].base);
 }
 
+const volatile void *world_address(uint64_t name)
+{
+    return name >> 32 < SPANS ? spans[name >> 32].base + (name & UINT32_MAX) : NULL;
+}
+
 size_t world_cell(const volatile void *address)
 {
     static const size_t first[SPANS] = {0, BREAK_BYTES / 8, (BREAK_BYTES + MAPS_BYTES) / 8};

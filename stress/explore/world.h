@@ -36,6 +36,9 @@ bool world_is_mapped(const volatile void *address);
 /* The same number in every process for the same address. */
 uint64_t world_name(const volatile void *address);
 
+/* The address that has the name in this process; NULL: none has. */
+const volatile void *world_address(uint64_t name);
+
 /* Numbers the 8 bytes around an address, from 0 up to WORLD_CELLS. */
 size_t world_cell(const volatile void *address);
 extern const size_t world_cells;

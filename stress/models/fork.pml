@@ -32,9 +32,8 @@
  *                         another without a cache frees
  *                 TRIM    no other thread has a cache; one trims, another frees; the forking thread has a chain pending
  *
- * -DCHAIN_IN_HAND is the code as it stands (give_back in src/cache_life.c): an inbox that was taken by a thread without
- * a cache is known to nobody else. Without it the model takes the inbox and gives it back while it holds `emptying`, as
- * is done with the depot.
+ * An inbox that was taken by a thread without a cache is known to nobody else: give_back (src/cache_life.c) takes it and
+ * gives it back while it holds `emptying`, as is done with the depot. CHAIN_IN_HAND leaves that lock out.
  *
  * Each of these breaks one thing, and is found: CHAIN_IN_HAND LISTS_LEFT_OUT EMPTYING_LEFT_OUT DEPOT_LEFT_OUT DOWNWARD
  * CACHED_NOT_SWEPT OWN_NOT_SEEN IDLE_KEPT IN_HAND_FORGOTTEN CLAIMS_FORGOTTEN RUN_WHOLE NOT_RECOUNTED.

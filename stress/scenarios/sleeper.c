@@ -4,13 +4,15 @@
  * Goal: what is given back to an arena whose threads do not call is given back all the same.
  * Class of bug: an inbox without a bound; a sender that empties it in part, or twice; an account of the inbox that
  * drifts away from what it holds, so that the bound is never met any more.
- * Oracle: everything in oracle.h; while its owner sleeps an inbox holds HS_INBOX_BYTES_MOST and what one sender adds;
- * every other sender has an outbox, which is not full; whoever lives in the owner's arena may keep what it frees.
+ * Oracle: everything in oracle.h; while its owner sleeps an inbox holds HS_INBOX_BYTES_MOST and what one sender adds,
+ * and the arena's depot what hs_depot_sent_bytes_most allows; every other sender has an outbox, which is not full;
+ * whoever lives in the owner's arena may keep what it frees.
  * Knobs: BLOCKS, freed during one sleep; sizes, so that they are several times what an inbox may hold.
  */
 #include <time.h>
 
 #include "cache.h"
+#include "depot.h"
 #include "mix.h"
 #include "oracle.h"
 #include "pages.h"
@@ -31,7 +33,7 @@ static const struct kit_sizes sizes[] = {
 struct local {
     struct kit_block **blocks;                            /* of the first thread, */
     unsigned count;                                       /* and how many there are in this round */
-    void *home;                                           /* where it allocates */
+    struct hs_arena *home;                                /* where it allocates */
     _Atomic uint64_t round __attribute__((aligned(128))); /* that is to be freed, from 1 on */
     _Atomic uint64_t done __attribute__((aligned(128)));  /* threads that have freed their share, in all rounds */
     _Atomic uint64_t allowed_bytes;                       /* in the hands of those that free, in this round */
@@ -57,13 +59,23 @@ static void make_blocks(struct kit_thread *thread, struct local *local)
                          kit_mix_bytes(&thread->rng, sizes));
 }
 
-static void expect_bound(struct kit_thread *thread, uint64_t kept_before)
+/* What the depot of the owner's arena may hold for it. The bound grows with the arena. */
+static uint64_t depot_bytes_most(const struct local *local)
+{
+    const struct hs_depot *depot = hs_depot_of(local->home);
+
+    return depot != NULL ? hs_depot_sent_bytes_most(depot) : 0;
+}
+
+static void expect_bound(struct kit_thread *thread, uint64_t kept_before, uint64_t in_depot_most)
 {
     const struct kit_run *run = thread->run;
     const struct local *local = run->local;
     uint64_t kept_bytes = run->allocator->kept_bytes(run->allocator->context);
 
-    if (kept_bytes > kept_before + HS_INBOX_BYTES_MOST + kit_get(local->allowed_bytes))
+    if (depot_bytes_most(local) > in_depot_most)
+        in_depot_most = depot_bytes_most(local);
+    if (kept_bytes > kept_before + HS_INBOX_BYTES_MOST + in_depot_most + kit_get(local->allowed_bytes))
         kit_violation(NULL, NULL, "kept", "%llu KiB were given back to an owner that sleeps, and are in nobody's hands",
                       (unsigned long long)(kept_bytes - kept_before) >> 10);
 }
@@ -72,21 +84,23 @@ static void own(struct kit_thread *thread)
 {
     const struct kit_allocator *allocator = thread->run->allocator;
     struct local *local = thread->run->local;
-    uint64_t others = thread->run->config->threads - 1, kept_before = 0;
+    uint64_t others = thread->run->config->threads - 1, kept_before = 0, in_depot_most = 0;
 
     local->blocks = thread->blocks;
-    local->home = allocator->is_heapster ? allocator->home(allocator->context) : NULL;
     for (uint64_t round = 1; kit_step(thread); round++) {
         make_blocks(thread, local);
-        if (allocator->is_heapster)
+        if (allocator->is_heapster) {
+            local->home = allocator->home(allocator->context); /* where it made them: known by now */
             kept_before = allocator->kept_bytes(allocator->context);
+            in_depot_most = depot_bytes_most(local);
+        }
         kit_put(local->allowed_bytes, 0);
         atomic_store_explicit(&local->round, round, memory_order_release); /* [ROUND] the blocks */
         /* [FREED] what the others sent is counted in the inbox. */
         while (atomic_load_explicit(&local->done, memory_order_acquire) != round * others)
             nap(thread);
         if (allocator->is_heapster)
-            expect_bound(thread, kept_before);
+            expect_bound(thread, kept_before, in_depot_most);
     }
     kit_put(local->is_over, true);
 }

@@ -22,7 +22,8 @@ static const char *const field_names[] = {
     "os_mremap_calls",  "os_madvise_calls",
     "os_purged_bytes",  "lock_acquisitions",
     "lock_contentions", "cached_blocks",
-    "cached_bytes",
+    "cached_bytes",     "remote_frees",
+    "remote_batches",   "shared_lines_written",
 };
 
 /* ---- statistics ------------------------------------------------------------------------------------------------ */

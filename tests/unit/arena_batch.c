@@ -262,16 +262,48 @@ static void batch_of_one_list_takes_one_lock(void **state)
         assert_int_equal(hs_block_bytes(hs_block_of(batch.payloads[i])), 96);
 }
 
-static void batch_of_a_longer_block_is_one_block(void **state)
+/* The blocks of a batch become the test's own. */
+static void use_batch(const struct hs_batch *batch)
+{
+    for (unsigned i = 0; i < batch->count; i++) {
+        assert_int_equal(hs_block_state(hs_block_of(batch->payloads[i])), HS_STATE_CACHED);
+        hs_block_set_state(hs_block_of(batch->payloads[i]), HS_STATE_USED);
+    }
+}
+
+static void batch_of_a_longer_block_is_cut_side_by_side(void **state)
+{
+    uint64_t locks = locks_taken(arena), locks_of_one;
+    struct hs_batch batch;
+
+    (void)state;
+    batch = take_batch(96, 1);
+    locks_of_one = locks_taken(arena) - locks;
+    use_batch(&batch);
+    locks = locks_taken(arena);
+    batch = take_batch(96, 4);
+    assert_int_equal(locks_taken(arena) - locks, locks_of_one);
+    assert_int_equal(batch.count, 4);
+    for (unsigned i = 1; i < batch.count; i++)
+        assert_ptr_equal(batch.payloads[i], (char *)batch.payloads[i - 1] + 96);
+    use_batch(&batch);
+    assert_layout("U96 U96 U96 U96 U96 F");
+    assert_sound();
+}
+
+/* Of a hole that two blocks fill but for 16 bytes, the second one keeps these. */
+static void the_last_block_of_a_batch_keeps_what_is_too_short(void **state)
 {
     struct hs_batch batch;
 
     (void)state;
-    batch = take_batch(96, 8);
-    assert_int_equal(batch.count, 1);
-    assert_int_equal(hs_block_state(hs_block_of(batch.payloads[0])), HS_STATE_CACHED);
-    hs_block_set_state(hs_block_of(batch.payloads[0]), HS_STATE_USED);
-    assert_layout("U96 F");
+    make_holes(2 * 96 + 16, 1);
+    batch = take_batch(96, 4);
+    assert_int_equal(batch.count, 2);
+    assert_int_equal(hs_block_bytes(hs_block_of(batch.payloads[0])), 96);
+    assert_int_equal(hs_block_bytes(hs_block_of(batch.payloads[1])), 96 + 16);
+    use_batch(&batch);
+    assert_sound();
 }
 
 static void no_memory_for_a_batch(void **state)
@@ -373,7 +405,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_account_knows_what_was_given),
         cmocka_unit_test(batch_is_chosen_by_the_strategy),
         cmocka_unit_test(batch_of_one_list_takes_one_lock),
-        cmocka_unit_test(batch_of_a_longer_block_is_one_block),
+        cmocka_unit_test(batch_of_a_longer_block_is_cut_side_by_side),
+        cmocka_unit_test(the_last_block_of_a_batch_keeps_what_is_too_short),
         cmocka_unit_test(no_memory_for_a_batch),
         cmocka_unit_test(run_is_cut_from_its_end),
         cmocka_unit_test(run_of_a_short_block_is_short),

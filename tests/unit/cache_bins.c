@@ -175,6 +175,45 @@ static void a_cache_holds_so_much_at_the_most(void **state)
     run_in_thread(fill_all_bins, NULL);
 }
 
+/* As many classes as there is room for, each as wide as it may be; then one more. */
+static void widen_all_and_one_more(void *context)
+{
+    struct hs_cache *cache;
+    size_t next_bytes;
+    unsigned i = HS_CLASS_FIRST + 14; /* 256 bytes */
+    uint64_t locks;
+
+    (void)context;
+    heapster_free(heapster_malloc(1));
+    cache = hs_cache_self;
+    for (; cache->bin_bytes + HS_BIN_SLOTS_LEAST * hs_class_bytes(i) <= HS_CACHE_BYTES_MOST; i++) {
+        take(300, hs_class_bytes(i) - HS_TAG_BYTES);
+        give(300);
+    }
+    REQUIRE(room_of_bin(cache, 256 - HS_TAG_BYTES) == HS_BIN_BYTES_MOST / 256);
+    next_bytes = hs_class_bytes(i) - HS_TAG_BYTES;
+    REQUIRE(room_of_bin(cache, next_bytes) == 0);
+    take(HS_BIN_SLOTS_LEAST, next_bytes);
+    give(HS_BIN_SLOTS_LEAST);
+    REQUIRE(room_of_bin(cache, next_bytes) == HS_BIN_SLOTS_LEAST);
+    REQUIRE(room_of_bin(cache, 256 - HS_TAG_BYTES) <= HS_BIN_BYTES_MOST / 256 / 2);
+    REQUIRE(cache->bin_bytes <= HS_CACHE_BYTES_MOST && bytes_in_bins(cache) <= cache->bin_bytes);
+    /* From here on the class lives in its bin. */
+    locks = locks_taken();
+    for (unsigned round = 0; round < 20; round++) {
+        take(HS_BIN_SLOTS_LEAST, next_bytes);
+        give(HS_BIN_SLOTS_LEAST);
+    }
+    REQUIRE(locks_taken_since(locks) == 0);
+    require_sound();
+}
+
+static void a_class_without_room_gets_it_from_others(void **state)
+{
+    (void)state;
+    run_in_thread(widen_all_and_one_more, NULL);
+}
+
 /* ---- the way back ------------------------------------------------------------------------------------------------ */
 
 static void use_another_class(void)
@@ -287,13 +326,55 @@ static void trim_empties_cache_depot_and_inbox(void **state)
     run_in_thread(trim_a_full_cache, NULL);
 }
 
+/* More blocks than the magazines of one slab hold, so that slabs go back as well. */
+enum { MORE_THAN_A_SLAB = 60000 };
+
+static void fill_and_empty_the_depot(void)
+{
+    static void *many[MORE_THAN_A_SLAB];
+
+    for (unsigned i = 0; i < MORE_THAN_A_SLAB; i++)
+        many[i] = heapster_malloc(40);
+    for (unsigned i = 0; i < MORE_THAN_A_SLAB; i++)
+        heapster_free(many[i]);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->depot->blocks) > MORE_THAN_A_SLAB / 2);
+    (void)heapster_trim(SIZE_MAX);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->depot->blocks) == 0);
+}
+
+static void empty_the_depot_while_nothing_is_taken_back(void *context)
+{
+    size_t mapped_bytes;
+
+    (void)context;
+    fill_and_empty_the_depot();
+    fail_os_calls(1U << HS_OS_MUNMAP);
+    fill_and_empty_the_depot();
+    mapped_bytes = process_bytes(ADDRESS_SPACE_BYTES);
+    for (unsigned round = 0; round < 10; round++)
+        fill_and_empty_the_depot();
+    REQUIRE(process_bytes(ADDRESS_SPACE_BYTES) == mapped_bytes);
+    fail_os_calls(0);
+}
+
+static void a_depot_whose_memory_is_not_taken_back_uses_it_again(void **state)
+{
+    (void)state;
+    run_in_thread(empty_the_depot_while_nothing_is_taken_back, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_class_used_once_takes_one_block),    cmocka_unit_test(refills_double),
-        cmocka_unit_test(a_full_bin_puts_its_oldest_half_away), cmocka_unit_test(a_cache_holds_so_much_at_the_most),
-        cmocka_unit_test(bins_that_lie_unused_are_given_back),  cmocka_unit_test(empty_bins_make_room_for_others),
+        cmocka_unit_test(a_class_used_once_takes_one_block),
+        cmocka_unit_test(refills_double),
+        cmocka_unit_test(a_full_bin_puts_its_oldest_half_away),
+        cmocka_unit_test(a_cache_holds_so_much_at_the_most),
+        cmocka_unit_test(a_class_without_room_gets_it_from_others),
+        cmocka_unit_test(bins_that_lie_unused_are_given_back),
+        cmocka_unit_test(empty_bins_make_room_for_others),
         cmocka_unit_test(trim_empties_cache_depot_and_inbox),
+        cmocka_unit_test(a_depot_whose_memory_is_not_taken_back_uses_it_again),
     };
 
     return run_named(tests, COUNT_OF(tests), argc, argv);

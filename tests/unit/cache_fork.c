@@ -215,12 +215,70 @@ static void flushes_under_way(void **state)
     run_in_thread(fork_amid_flushes, NULL);
 }
 
+/* ---- beside a thread that trims and has no cache ------------------------------------------------------------------
+ */
+
+enum { IN_INBOX = 6000, TRIMS = 100 };
+
+static atomic_bool may_trim, has_trimmed;
+
+static void *trim_without_a_cache(void *unused)
+{
+    while (!atomic_load(&stop)) {
+        if (atomic_exchange(&may_trim, false)) {
+            (void)heapster_trim(0);
+            atomic_store(&has_trimmed, true);
+        }
+        (void)sched_yield();
+    }
+    return unused;
+}
+
+static void fork_amid_trims(void *context)
+{
+    static void *blocks[IN_INBOX];
+    struct blocks sending = {blocks, IN_INBOX, 40};
+    uint64_t random = 1;
+    pthread_t trimmer;
+
+    (void)context;
+    REQUIRE(pthread_create(&trimmer, NULL, trim_without_a_cache, NULL) == 0);
+    for (unsigned i = 0; i < TRIMS; i++) {
+        pid_t child;
+
+        take_blocks(&sending);
+        be_a_thread(free_blocks, &sending);
+        REQUIRE(hs_load_relaxed(&hs_cache_self->arena->inbox) != NULL);
+        atomic_store(&has_trimmed, false);
+        atomic_store(&may_trim, true);
+        for (volatile uint64_t k = next_random(&random) % 60000; k > 0; k--)
+            ;
+        child = fork();
+        if (child == 0) {
+            live_in_the_child();
+            _exit(0);
+        }
+        require_exit(child);
+        while (!atomic_load(&has_trimmed))
+            (void)sched_yield();
+    }
+    atomic_store(&stop, true);
+    REQUIRE(pthread_join(trimmer, NULL) == 0);
+}
+
+static void an_inbox_on_its_way_to_the_arena(void **state)
+{
+    (void)state;
+    run_child_quietly(fork_amid_trims, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_of_vanished_threads_are_free_again),
         cmocka_unit_test(caches_that_had_ended),
         cmocka_unit_test(flushes_under_way),
+        cmocka_unit_test(an_inbox_on_its_way_to_the_arena),
     };
 
     return run_named(tests, COUNT_OF(tests), argc, argv);

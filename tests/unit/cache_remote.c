@@ -5,6 +5,9 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#include "options.h"
 
 enum { MANY = 4000, BATCH = 64, ARENAS = 36, EACH = 40, SWAPPERS = 4, SLOTS = 64, SWAPS = 20000 };
 
@@ -160,6 +163,7 @@ static void sleep_while_others_free(void *context)
     struct heapster_stats before, after;
     struct worker other = {0};
     struct flood flood = {0};
+    uint64_t most_bytes;
 
     (void)context;
     take_blocks(&blocks);
@@ -171,16 +175,94 @@ static void sleep_while_others_free(void *context)
     REQUIRE(flood.most_bytes > HS_INBOX_BYTES_MOST / 2);
     REQUIRE(flood.most_bytes <= HS_INBOX_BYTES_MOST + (size_t)64 * 1024);
     /* What was beyond the bound is free again, for any size of request. */
+    most_bytes = hs_depot_sent_bytes_most(flood.arena->depot);
+    REQUIRE(most_bytes < MANY * (uint64_t)2048 / 2);
+    REQUIRE(flood.arena->depot->sent_bytes > 0 && flood.arena->depot->sent_bytes <= most_bytes + 2048);
     REQUIRE(after.free_bytes >
-            before.free_bytes + MANY * (uint64_t)2048 - HS_INBOX_BYTES_MOST - 2 * HS_CACHE_BYTES_MOST);
+            before.free_bytes + MANY * (uint64_t)2048 - most_bytes - HS_INBOX_BYTES_MOST - (size_t)128 * 1024);
     require_sound();
     end_worker(&other);
 }
 
-static void the_sender_gives_back_what_an_inbox_cannot_hold(void **state)
+static void the_sender_gives_back_what_inbox_and_depot_cannot_hold(void **state)
 {
     (void)state;
     run_in_thread(sleep_while_others_free, NULL);
+}
+
+/* More than an inbox holds, but no more than the depot takes for an owner that sleeps. */
+static void take_what_others_put_into_the_depot(void *context)
+{
+    struct blocks blocks = {payloads, 900, 2000};
+    struct worker other = {0};
+    struct hs_depot *depot;
+    void *taken;
+
+    (void)context;
+    take_blocks(&blocks);
+    while (count_in_bin(hs_cache_self, 2000) != 0)
+        REQUIRE(heapster_malloc(2000) != NULL);
+    start_worker(&other);
+    let(&other, free_blocks, &blocks);
+    depot = own_arena()->depot;
+    REQUIRE(hs_load_relaxed(&depot->blocks) > 200);
+    REQUIRE(depot->sent_bytes == hs_load_relaxed(&depot->bytes));
+    require_sound();
+    /* The inbox comes first; then malloc takes from the depot, which is from then on no sleeper's any more. */
+    for (unsigned i = 0; depot->sent_bytes != 0; i++) {
+        REQUIRE(i < 900);
+        taken = heapster_malloc(2000);
+        REQUIRE(is_among(taken, 900));
+    }
+    require_sound();
+    end_worker(&other);
+}
+
+static void what_an_inbox_cannot_hold_is_kept_for_its_owner(void **state)
+{
+    (void)state;
+    run_in_thread(take_what_others_put_into_the_depot, NULL);
+}
+
+/* Somebody frees blocks of a third arena, and nothing of this one. */
+static void free_elsewhere(void *context)
+{
+    struct blocks *blocks = context;
+
+    for (unsigned i = 0; i < blocks->count; i++)
+        heapster_free(blocks->payloads[i]);
+}
+
+static void sleep_for_long(void *context)
+{
+    struct blocks mine = {payloads, 900, 2000}, yours = {payloads + 900, 2000, 100};
+    struct worker other = {0}, third = {0};
+    struct hs_depot *depot;
+
+    (void)context;
+    hs_options.decay_ms = 2;
+    start_worker(&third);
+    take_blocks(&mine);
+    depot = own_arena()->depot;
+    start_worker(&other);
+    let(&other, free_blocks, &mine);
+    REQUIRE(hs_load_relaxed(&depot->blocks) != 0);
+    /* It only frees, and for others; twice the time passes, since the first look sees that there was use. */
+    for (unsigned round = 0; round < 1000 && hs_load_relaxed(&depot->blocks) != 0; round++) {
+        let(&third, take_blocks, &yours);
+        (void)usleep(5000);
+        let(&other, free_elsewhere, &yours);
+    }
+    REQUIRE(hs_load_relaxed(&depot->blocks) == 0 && inbox_bytes(own_arena()) == 0);
+    require_sound();
+    end_worker(&other);
+    end_worker(&third);
+}
+
+static void who_only_frees_gives_back_what_a_sleeper_does_not_use(void **state)
+{
+    (void)state;
+    run_in_thread(sleep_for_long, NULL);
 }
 
 /* One thread only allocates, another one only frees. */
@@ -346,7 +428,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_remote_free_waits_in_an_outbox),
         cmocka_unit_test(a_full_outbox_goes_to_the_inbox),
         cmocka_unit_test(malloc_takes_what_came_back),
-        cmocka_unit_test(the_sender_gives_back_what_an_inbox_cannot_hold),
+        cmocka_unit_test(the_sender_gives_back_what_inbox_and_depot_cannot_hold),
+        cmocka_unit_test(what_an_inbox_cannot_hold_is_kept_for_its_owner),
+        cmocka_unit_test(who_only_frees_gives_back_what_a_sleeper_does_not_use),
         cmocka_unit_test(memory_does_not_pile_up_between_two_threads),
         cmocka_unit_test(more_arenas_than_outboxes),
         cmocka_unit_test(blocks_of_a_thread_that_ended_are_given_back),

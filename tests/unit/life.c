@@ -98,16 +98,20 @@ static void blocks_outlive_their_thread(void **state)
 
 static pthread_key_t key;
 
-/* Runs again as long as it sets a value, which it does once. */
+static unsigned runs_of_destructor; /* in threads that are joined before it is read */
+
+/* Runs again as long as it sets a value, which it does twice. */
 static void allocate_in_a_destructor(void *value)
 {
     unsigned char *block = value;
     unsigned char rounds = block[0];
 
     heapster_free(block);
+    runs_of_destructor++;
     if (rounds == 0)
         return;
     block = heapster_malloc(500);
+    assert_non_null(block);
     block[0] = (unsigned char)(rounds - 1);
     (void)pthread_setspecific(key, block);
 }
@@ -134,8 +138,11 @@ static void destructors_of_threads_allocate(void **state)
         assert_int_equal(pthread_create(&thread, NULL, set_a_value, NULL), 0);
         assert_int_equal(pthread_join(thread, NULL), 0);
         heapster_stats(&after);
-        assert_true(after.allocations >= before.allocations + 3);
-        assert_true(after.frees >= before.frees + 3);
+        assert_int_equal(runs_of_destructor, 3 * (round + 1));
+        /* Not by allocations and frees: what comes from a cache and goes there is counted in neither. The first thread
+         * leaves libc what it keeps for the next one. */
+        if (round > 0)
+            assert_int_equal(after.used_blocks, before.used_blocks);
     }
     assert_sound();
     (void)pthread_key_delete(key);

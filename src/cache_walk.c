@@ -1,0 +1,108 @@
+#include "cache_parts.h"
+
+/* ---- every block in one place ------------------------------------------------------------------------------------ */
+
+static void for_each_in_chain(struct hs_arena *arena, void *payload, hs_visit_cached *visit, void *context)
+{
+    void *next;
+
+    while (payload != NULL && hs_cache_next_in_chain(arena, payload, &next)) {
+        visit(arena, payload, HS_CLASS_NONE, context);
+        payload = next;
+    }
+}
+
+void hs_cache_for_each_in_inbox(struct hs_arena *arena, hs_visit_cached *visit, void *context)
+{
+    for_each_in_chain(arena, hs_load_relaxed(&arena->inbox), visit, context); /* relaxed: nobody else runs */
+}
+
+void hs_cache_for_each_in_depot(struct hs_arena *arena, hs_visit_cached *visit, void *context)
+{
+    if (hs_depot_of(arena) == NULL)
+        return;
+    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++)
+        for (struct hs_magazine *magazine = hs_load_relaxed(&arena->depot->magazines[i]); magazine != NULL;
+             magazine = magazine->next)
+            for (uint64_t k = 0; k < magazine->count; k++)
+                visit(arena, magazine->payloads[k], i, context);
+}
+
+void hs_cache_for_each_pending(struct hs_cache *cache, hs_visit_cached *visit, void *context)
+{
+    for_each_in_chain(cache->arena, cache->pending, visit, context);
+}
+
+void hs_cache_for_each_in_outbox(const struct hs_outbox *box, hs_visit_cached *visit, void *context)
+{
+    for_each_in_chain(box->arena, box->newest, visit, context);
+}
+
+void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, void *context)
+{
+    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
+        /* Relaxed: nobody else runs. */
+        void **top = hs_load_relaxed(&cache->bins[i].top), **slot = hs_load_relaxed(&cache->records[i].base);
+
+        for (; slot < top; slot++)
+            visit(cache->arena, *slot, i, context);
+    }
+}
+
+/* Relaxed throughout: statistics, exact where no other thread allocates. While one does, a stack may be moving. */
+static void add_cache(struct hs_cache *cache, void *context)
+{
+    struct hs_cache_sum *sum = context;
+
+    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
+        size_t count = (size_t)(hs_load_relaxed(&cache->bins[i].top) - hs_load_relaxed(&cache->records[i].base));
+
+        if (count > HS_BIN_SLOTS_MOST)
+            continue;
+        sum->blocks += count;
+        sum->bytes += count * hs_class_bytes(i);
+    }
+    for (unsigned i = 0; i < HS_OUTBOXES; i++) {
+        sum->blocks += hs_load_relaxed(&cache->outboxes[i].blocks);
+        sum->bytes += hs_load_relaxed(&cache->outboxes[i].bytes);
+    }
+    sum->run_bytes += hs_load_relaxed(&cache->run_bytes);
+    sum->runs += hs_load_relaxed(&cache->run_bytes) != 0;
+    sum->run_cuts += hs_load_relaxed(&cache->run_cuts);
+}
+
+static bool add_arena(struct hs_arena *arena, void *context)
+{
+    struct hs_cache_sum *sum = context;
+
+    sum->blocks += hs_load_relaxed(&arena->inbox_blocks); /* relaxed: as above */
+    sum->bytes += hs_load_relaxed(&arena->inbox_bytes);
+    if (hs_depot_of(arena) != NULL) {
+        sum->blocks += hs_load_relaxed(&arena->depot->blocks);
+        sum->bytes += hs_load_relaxed(&arena->depot->bytes);
+    }
+    return true;
+}
+
+struct hs_cache_sum hs_cache_sum_locked(void)
+{
+    struct hs_cache_sum sum = {0};
+
+    hs_cache_for_each_locked(add_cache, &sum);
+    (void)hs_heap_for_each_table_arena(add_arena, &sum);
+    return sum;
+}
+
+static void verify(struct hs_arena *arena, void *payload, unsigned class_index, void *context)
+{
+    (void)arena;
+    (void)class_index;
+    (void)context;
+    (void)hs_cache_keep_sound(&payload, 1);
+}
+
+void hs_cache_verify(void)
+{
+    if (hs_cache_self != &hs_cache_none)
+        hs_cache_for_each_in_bins(hs_cache_self, verify, NULL);
+}
