@@ -99,7 +99,7 @@ def triage(target, run, minimise_seconds, keep):
     if output is None:
         lines = [f"target:    {target.name}", f"input:     {shown(path, target.tree)}",
                  f"what:      {signature(run.text())}",
-                 f"NOT reproduced by the input alone in {TRIES} runs: something outlives an input. The whole run again:",
+                 f"NOT reproduced by the input alone in {TRIES} runs: something outlives an input. The run again:",
                  f"reproduce: {' '.join(shown(word, target.tree) for word in run.arguments)}", *stack(run.text())]
         return lines, {"what": signature(run.text()), "input": os.path.basename(path)}
     before = os.path.getsize(path)

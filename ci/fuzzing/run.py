@@ -53,8 +53,8 @@ class Screen:
 def line_of(name, elapsed, seconds, figures):
     if not figures:
         return f"{name:<18} {elapsed:6.0f}/{seconds} s  reading the corpus"
-    return (f"{name:<18} {elapsed:6.0f}/{seconds} s {figures['rate']:>8,} exec/s {figures['executions']:>13,} executions "
-            f"{figures['edges']:>6,} edges {figures['inputs']:>6,} inputs")
+    return (f"{name:<18} {elapsed:6.0f}/{seconds} s {figures['rate']:>8,} exec/s "
+            f"{figures['executions']:>13,} executions {figures['edges']:>6,} edges {figures['inputs']:>6,} inputs")
 
 
 class Session:

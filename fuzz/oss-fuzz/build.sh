@@ -1,9 +1,10 @@
 #!/bin/bash
 # Builds every fuzzer for OSS-Fuzz and ClusterFuzzLite, through CMake and with the flags of the environment, and leaves
-# in $OUT what their engines look for: TARGET, and where there is one TARGET_seed_corpus.zip, TARGET.options, TARGET.dict.
+# in $OUT what their engines look for: TARGET, and where there is one TARGET_seed_corpus.zip, TARGET.options and
+# TARGET.dict.
 #
-# Their images set $SRC, $OUT, $WORK, $CC, $CXX, $CFLAGS, $CXXFLAGS, $LIB_FUZZING_ENGINE, $SANITIZER, $FUZZING_ENGINE and
-# $ARCHITECTURE. The flags hold the sanitizer; what else depends on it is CMake's to know. $SRC/heapster is the source.
+# Their images set $SRC, $OUT, $WORK, $CC, $CXX, $CFLAGS, $CXXFLAGS, $LIB_FUZZING_ENGINE, $SANITIZER, $FUZZING_ENGINE
+# and $ARCHITECTURE. The flags hold the sanitizer; what else depends on it is CMake's to know. $SRC/heapster is the source.
 set -euo pipefail
 
 source_folder=$SRC/heapster

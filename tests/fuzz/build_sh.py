@@ -2,7 +2,7 @@
 """What ClusterFuzzLite and OSS-Fuzz would build of the tree: the build script with the environment of their images, and
 what lands in $OUT: every target, started on its own seeds, with the files that the engines look for.
 
-usage: build_sh.py SOURCE FOLDER address|undefined|memory|thread|coverage|none|refused
+usage: build_sh.py SOURCE FOLDER address|undefined|memory|thread|coverage|none|refused|lacks
 """
 import glob
 import os
@@ -12,8 +12,8 @@ import sys
 import zipfile
 
 # The flags of their images, for each sanitizer and for coverage.
-CHECKS = "array-bounds,bool,builtin,enum,float-divide-by-zero,function,integer-divide-by-zero,null,object-size,return," \
-         "returns-nonnull-attribute,shift,signed-integer-overflow,unreachable,vla-bound,vptr"
+CHECKS = "array-bounds,bool,builtin,enum,float-divide-by-zero,function,integer-divide-by-zero,null,object-size," \
+         "return,returns-nonnull-attribute,shift,signed-integer-overflow,unreachable,vla-bound,vptr"
 SANITIZER_FLAGS = {
     "address": "-fsanitize=address -fsanitize-address-use-after-scope",
     "undefined": f"-fsanitize={CHECKS},unsigned-integer-overflow -fno-sanitize-recover={CHECKS}",
@@ -65,7 +65,7 @@ def check_seeds(source, variables, target, out):
     committed = {os.path.basename(path) for kind in ("corpus", "regressions")
                  for path in glob.glob(os.path.join(source, "fuzz", kind, target, "*"))}
     archive = os.path.join(out, f"{target}_seed_corpus.zip")
-    expect(os.path.exists(archive) == bool(committed), f"{target}: {len(committed)} inputs, and the zip is there or not")
+    expect(os.path.exists(archive) == bool(committed), f"{target}: {len(committed)} inputs, the zip is there or not")
     seeds = os.path.join(variables["WORK"], f"{target}_seeds")
     shutil.rmtree(seeds, ignore_errors=True)
     os.makedirs(seeds)
@@ -86,17 +86,47 @@ def check_target(source, variables, target):
                os.path.exists(os.path.join(out, f"{target}.{extension}")), f"no {target}.{extension} in $OUT")
     if not os.access(binary, os.X_OK):
         return
-    # In an empty folder and with nothing of the build's: what is not in $OUT is not there on their machines.
-    done = subprocess.run([binary, "-runs=200", "-seed=1", "-max_len=200", seeds], cwd=variables["WORK"], timeout=300,
-                          env={**variables, "LLVM_PROFILE_FILE": os.path.join(variables["WORK"], "profile")},
+    # In an empty folder and with nothing of the build's: what is not in $OUT is not there on their machines. Their builds
+    # for coverage have no feedback for the engine; these only replay.
+    runs = 0 if variables["SANITIZER"] == "coverage" else 200
+    done = subprocess.run([binary, f"-runs={runs}", "-seed=1", "-max_len=200", seeds], cwd=variables["WORK"],
+                          timeout=300, env={**variables, "LLVM_PROFILE_FILE": os.path.join(variables["WORK"], "profile")},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-    expect(done.returncode == 0 and "Done " in done.stdout, f"{target} ended with {done.returncode}: {done.stdout[-3000:]}")
-    symbols = subprocess.run(["nm", binary], stdout=subprocess.PIPE, text=True, check=True).stdout
+    expect(done.returncode == 0 and "Done " in done.stdout,
+           f"{target} ended with {done.returncode}: {done.stdout[-3000:]}")
+    symbols = subprocess.run(["nm", binary], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                             check=True).stdout
     symbol = {"address": "__asan_init", "undefined": "__ubsan_handle", "memory": "__msan_init", "thread": "__tsan_init",
               "coverage": "__llvm_profile_runtime"}.get(variables["SANITIZER"])
     expect(symbol is None or symbol in symbols, f"{target} has no {symbol}")
     linked = subprocess.run(["ldd", binary], stdout=subprocess.PIPE, text=True, check=True).stdout
     expect("heapster" not in linked.replace(out, ""), f"{target} needs a library of the build: {linked}")
+
+
+def check_lacks(source, folder):
+    """What may be wrong in $OUT is found: a program that is no fuzzer, the wrong seeds, and then nothing at all."""
+    tree = os.path.join(folder, "tree")
+    shutil.rmtree(folder, ignore_errors=True)
+    for path in ("fuzz_a.c", "fuzz_a.options", "fuzz_a.dict", "corpus/fuzz_a/input"):
+        os.makedirs(os.path.dirname(os.path.join(tree, "fuzz", path)), exist_ok=True)
+        shutil.copy(os.path.join(source, "LICENSE"), os.path.join(tree, "fuzz", path))
+    variables = environment(tree, folder, "address")
+    wrong = [os.path.join(variables["OUT"], name) for name in ("fuzz_a", "fuzz_a_seed_corpus.zip")]
+    shutil.copy(shutil.which("true"), wrong[0])
+    with zipfile.ZipFile(wrong[1], "w") as file:
+        file.writestr("another", "input")
+    check_target(tree, variables, "fuzz_a")
+    for path in wrong:
+        os.remove(path)
+    try:
+        check_target(tree, variables, "fuzz_a")
+    except FileNotFoundError:
+        FAILURES.append("no seeds to read")
+    found = "\n".join(FAILURES)
+    FAILURES.clear()
+    for text in ("the zip holds ['another']", "no fuzz_a.options in $OUT", "no fuzz_a.dict in $OUT",
+                 "fuzz_a ended with 0", "fuzz_a has no __asan_init", "fuzz_a is not in $OUT", "the zip is there or not", "no seeds to read"):
+        expect(text in found, f"not found: {text}")
 
 
 def check_refusals(source, folder):
@@ -112,6 +142,8 @@ def main(source, folder, case):
     shutil.rmtree(os.path.join(folder, "out"), ignore_errors=True)
     if case == "refused":
         check_refusals(source, folder)
+    elif case == "lacks":
+        check_lacks(source, folder)
     else:
         status, output, variables = build(source, folder, case)
         expect(status == 0, f"the build ended with {status}: {output[-5000:]}")
@@ -130,7 +162,8 @@ def main(source, folder, case):
 
 def targets_of(source, variables, case):
     """Every target of the tree with AddressSanitizer; else those of them that can be built with the sanitizer."""
-    names = [os.path.splitext(os.path.basename(path))[0] for path in glob.glob(os.path.join(source, "fuzz", "fuzz_*.c"))]
+    names = [os.path.splitext(os.path.basename(path))[0]
+             for path in glob.glob(os.path.join(source, "fuzz", "fuzz_*.c"))]
     folder = os.path.join(variables["WORK"], f"heapster-{case}", "bin")
     return sorted(name for name in names if case == "address" or os.path.exists(os.path.join(folder, name)))
 

@@ -20,7 +20,8 @@ SOURCE = os.path.abspath(sys.argv[1])
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(SOURCE, "ci", "fuzzing"))
 
-import crash            # noqa: E402
+import branches          # noqa: E402
+import crash             # noqa: E402
 import target as targets  # noqa: E402
 
 RUN = os.path.join(SOURCE, "ci", "fuzzing", "run.py")
@@ -187,7 +188,8 @@ class Sound(Tree):
         self.assertEqual(two.prune(), (1, "not minimised: the merge ended with status 7"))
 
     def test_report_has_the_account_alone(self):
-        page = self.write("# Head\n\n<!-- fuzz:begin -->\nstale\n<!-- fuzz:end -->\n\ntail\n", "docs", "verification.md")
+        page = self.write("# Head\n\n<!-- fuzz:begin -->\nstale\n<!-- fuzz:end -->\n\ntail\n", "docs",
+                          "verification.md")
         self.fuzz(2, "--report")
         self.fuzz(0, "--seconds", "1", "sound")
         self.fuzz(0, "--report")
@@ -214,12 +216,52 @@ class Sound(Tree):
         entry = self.account("fuzz_sound")
         self.assertGreater(entry["seconds"], 1)
         self.assertGreater(entry["executions"], 0)
-        self.assertEqual([path for path in map(program_of, glob.glob("/proc/[0-9]*")) if path.startswith(self.work)], [])
+        running = map(program_of, glob.glob("/proc/[0-9]*"))
+        self.assertEqual([path for path in running if path.startswith(self.work)], [])
 
     def test_usage(self):
         self.assertEqual(self.fuzz(0, "--list").split(), ["fuzz_crash", "fuzz_sound", "fuzz_worn"])
         self.assertIn("no such target: fuzz_nonsense; there are: fuzz_crash", self.fuzz(2, "nonsense"))
         self.assertIn("must be at least 1", self.fuzz(2, "--seconds", "0"))
+
+
+class Coverage(Tree):
+    SOURCE = """
+#define BETWEEN(x, low, high) ((x) > (low) && (x) < (high))
+static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }
+int main(int count, char **words)
+{
+    (void)words;
+    if (count > 7)
+        return inner(count);
+    return BETWEEN(count, 0, 5) ? 0 : 1;
+}
+"""
+
+    def test_names_each_side(self):
+        source = os.path.realpath(self.write(self.SOURCE, "source.c"))
+        binary, raw, profile = (os.path.join(self.tree, name) for name in ("binary", "raw", "profile"))
+        subprocess.run(["clang", "-fprofile-instr-generate", "-fcoverage-mapping", source, "-o", binary], check=True)
+        subprocess.run([binary], env={**os.environ, "LLVM_PROFILE_FILE": raw}, check=True)
+        subprocess.run(["llvm-profdata", "merge", "-o", profile, raw], check=True)
+        exported = subprocess.run(["llvm-cov", "export", binary, f"-instr-profile={profile}"], stdout=subprocess.PIPE,
+                                  check=True).stdout
+        sides, lines = branches.read(exported)
+        self.assertEqual(lines, (5, 7))
+        place = (source, 9, 12)
+        self.assertEqual(sides[(source, 7, 9, (), "true")], 0)
+        self.assertEqual(sides[(source, 7, 9, (), "false")], 1)
+        in_macro = sorted((inner, side, count) for (*where, inner, side), count in sides.items()
+                          if tuple(where) == place and inner)
+        self.assertEqual([(side, count) for _, side, count in in_macro],
+                         [("false", 0), ("true", 1), ("false", 0), ("true", 1)])
+        self.assertEqual(list(branches.unreached(sides, os.path.realpath(self.tree))), [
+            f"source.c:{line}" for line in (
+                "3:34: not evaluated: static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }",
+                "3:34: not evaluated: static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }",
+                "7:9: never true: if (count > 7)",
+                "9:12: never false: return BETWEEN(count, 0, 5) ? 0 : 1;",
+                "9:12: never false: return BETWEEN(count, 0, 5) ? 0 : 1;")])
 
 
 if __name__ == "__main__":
