@@ -4,7 +4,8 @@
 # TARGET.dict.
 #
 # Their images set $SRC, $OUT, $WORK, $CC, $CXX, $CFLAGS, $CXXFLAGS, $LIB_FUZZING_ENGINE, $SANITIZER, $FUZZING_ENGINE
-# and $ARCHITECTURE. The flags hold the sanitizer; what else depends on it is CMake's to know. $SRC/heapster is the source.
+# and $ARCHITECTURE. The flags hold the sanitizer; what else depends on it is CMake's to know. The source is
+# $SRC/heapster.
 set -euo pipefail
 
 source_folder=$SRC/heapster

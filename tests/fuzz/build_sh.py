@@ -86,11 +86,11 @@ def check_target(source, variables, target):
                os.path.exists(os.path.join(out, f"{target}.{extension}")), f"no {target}.{extension} in $OUT")
     if not os.access(binary, os.X_OK):
         return
-    # In an empty folder and with nothing of the build's: what is not in $OUT is not there on their machines. Their builds
-    # for coverage have no feedback for the engine; these only replay.
+    # In an empty folder and with nothing of the build's: what is not in $OUT is not there on their machines. Builds for
+    # coverage have no feedback for the engine; these only replay.
     runs = 0 if variables["SANITIZER"] == "coverage" else 200
     done = subprocess.run([binary, f"-runs={runs}", "-seed=1", "-max_len=200", seeds], cwd=variables["WORK"],
-                          timeout=300, env={**variables, "LLVM_PROFILE_FILE": os.path.join(variables["WORK"], "profile")},
+                          timeout=300, env={**variables, "LLVM_PROFILE_FILE": f"{binary}.profile"},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     expect(done.returncode == 0 and "Done " in done.stdout,
            f"{target} ended with {done.returncode}: {done.stdout[-3000:]}")
@@ -125,7 +125,8 @@ def check_lacks(source, folder):
     found = "\n".join(FAILURES)
     FAILURES.clear()
     for text in ("the zip holds ['another']", "no fuzz_a.options in $OUT", "no fuzz_a.dict in $OUT",
-                 "fuzz_a ended with 0", "fuzz_a has no __asan_init", "fuzz_a is not in $OUT", "the zip is there or not", "no seeds to read"):
+                 "fuzz_a ended with 0", "fuzz_a has no __asan_init", "fuzz_a is not in $OUT", "the zip is there or not",
+                 "no seeds to read"):
         expect(text in found, f"not found: {text}")
 
 
