@@ -8,8 +8,9 @@ import subprocess
 REPLAY_SECONDS = 60
 TRIES = 3
 FRAME = re.compile(r"^\s+#\d+ .*$")
-OWN_LINE = re.compile(r"^(?:fuzz_\w+|heapster): .*$", re.M)
-SUMMARY = re.compile(r"^SUMMARY: .*$", re.M)
+# What says best what is wrong, best first: the target, a sanitizer, the allocator, the engine.
+WORDS = [re.compile(pattern, re.M) for pattern in (
+    r"^fuzz_\w+: .*$", r"^SUMMARY: (?!libFuzzer).*$", r"^heapster: .*$", r"^SUMMARY: .*$")]
 # What stands below the target in every stack.
 ENGINE = re.compile(r" in (?:fuzzer::|main |__libc_start|_start |_start$)")
 
@@ -25,9 +26,9 @@ def capture(command, seconds):
 
 
 def signature(output):
-    """What tells one bug from another: what the target or the allocator says, else the sanitizer; no addresses."""
-    said = OWN_LINE.findall(output) or SUMMARY.findall(output) or ["ended without a word"]
-    return re.sub(r"0x[0-9a-f]+|==\d+==", "", said[0]).strip()
+    """What tells one bug from another, without addresses."""
+    said = next((found for found in (words.search(output) for words in WORDS) if found), None)
+    return re.sub(r"0x[0-9a-f]+", "", said.group(0)).strip() if said else "ended without a word"
 
 
 def stack(output):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 
 MERGE_SECONDS = 300
+TAIL_BYTES = 1 << 16
 STATUS = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)/\S+ .*?exec/s: (\d+)", re.M)
 EXECUTED = re.compile(r"^stat::number_of_executed_units:\s+(\d+)", re.M)
 ARTIFACT = re.compile(r"Test unit written to (\S+)")
@@ -98,13 +99,16 @@ class Run:
             self.process = subprocess.Popen(self.arguments, stdout=log, stderr=subprocess.STDOUT,
                                             stdin=subprocess.DEVNULL, start_new_session=True)
 
-    def text(self):
-        with open(self.target.log, encoding="utf-8", errors="replace") as log:
-            return log.read()
+    def text(self, most=None):
+        """The log; of a long one the end, which has the newest figures."""
+        with open(self.target.log, "rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - most) if most else 0)
+            return log.read().decode(errors="replace")
 
     def figures(self):
         """What it last said of itself: executions, edges, features, inputs, executions per second."""
-        text = self.text()
+        text = self.text(TAIL_BYTES)
         lines = STATUS.findall(text)
         if not lines:
             return None

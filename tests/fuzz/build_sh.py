@@ -90,7 +90,7 @@ def check_target(source, variables, target):
     # coverage have no feedback for the engine; these only replay.
     runs = 0 if variables["SANITIZER"] == "coverage" else 200
     done = subprocess.run([binary, f"-runs={runs}", "-seed=1", "-max_len=200", seeds], cwd=variables["WORK"],
-                          timeout=300, env={**variables, "LLVM_PROFILE_FILE": f"{binary}.profile"},
+                          timeout=300, env={**variables, "LLVM_PROFILE_FILE": f"{variables['WORK']}/profile"},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     expect(done.returncode == 0 and "Done " in done.stdout,
            f"{target} ended with {done.returncode}: {done.stdout[-3000:]}")
