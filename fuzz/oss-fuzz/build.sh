@@ -29,6 +29,14 @@ none | coverage | introspector) sanitizer= ;;
     ;;
 esac
 
+case ${FUZZING_ENGINE:-libfuzzer} in
+libfuzzer | afl | honggfuzz | centipede) ;;
+*)
+    echo "heapster: no fuzzers with FUZZING_ENGINE=$FUZZING_ENGINE" >&2
+    exit 1
+    ;;
+esac
+
 # Of a build type of its own: CMake adds no flag to those of the environment.
 cmake -S "$source_folder" -B "$build_folder" -DCMAKE_BUILD_TYPE=Environment \
     -DCMAKE_C_COMPILER="$CC" -DCMAKE_CXX_COMPILER="$CXX" \

@@ -132,7 +132,8 @@ def check_lacks(source, folder):
 
 def check_refusals(source, folder):
     for changed, text in (({"ARCHITECTURE": "i386"}, "no fuzzers for ARCHITECTURE=i386"),
-                          ({"SANITIZER": "dataflow"}, "no fuzzers with SANITIZER=dataflow")):
+                          ({"SANITIZER": "dataflow"}, "no fuzzers with SANITIZER=dataflow"),
+                          ({"FUZZING_ENGINE": "none"}, "no fuzzers with FUZZING_ENGINE=none")):
         status, output, _ = build(source, folder, "address", **changed)
         expect(status == 1 and text in output, f"{changed}: status {status}: {output}")
 
