@@ -116,7 +116,7 @@ class Session:
             say(f"\n== {target.name}: CRASH")
             lines, found = crash.triage(target, run, self.arguments.minimise, self.arguments.keep)
             say("\n".join(lines) + "\n")
-            if found["what"] not in [known["what"] for known in entry["crashes"]]:
+            if found["bug"] not in [known["bug"] for known in entry["crashes"]]:
                 entry["crashes"] = entry["crashes"] + [found]
         count, trouble = target.prune()
         entry["inputs"] = count + sum(len(targets.files_of(folder)) for folder in target.seeds())

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 
 MERGE_SECONDS = 300
 TAIL_BYTES = 1 << 16
@@ -74,9 +75,12 @@ class Target:
     def merge_into(self, folder):
         """Adds to the folder what the working corpus reaches beyond it; what went wrong, if anything."""
         try:
-            done = subprocess.run([self.binary, "-merge=1", *self.options(), folder, self.corpus],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                                  timeout=MERGE_SECONDS, start_new_session=True, check=False)
+            # Inputs that crash are passed over, and their artifacts are not wanted.
+            with tempfile.TemporaryDirectory() as artifacts:
+                done = subprocess.run([self.binary, "-merge=1", f"-artifact_prefix={artifacts}/", *self.options(),
+                                       folder, self.corpus], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                      stdin=subprocess.DEVNULL, timeout=MERGE_SECONDS, start_new_session=True,
+                                      check=False)
         except subprocess.TimeoutExpired:
             return f"not minimised: the merge took more than {MERGE_SECONDS} s"
         return f"not minimised: the merge ended with status {done.returncode}" if done.returncode else ""

@@ -37,13 +37,14 @@ def program_of(process):
 def setUpModule():
     unittest.addModuleCleanup(shutil.rmtree, Tree.binaries)
     planted = os.path.join(SOURCE, "tests", "fuzz", "planted.c")
-    for name, flags in {"fuzz_crash": ["-DCRASHES"], "fuzz_sound": [], "fuzz_worn": ["-DWEARS_OUT"]}.items():
+    for name, flags in {"fuzz_crash": ["-DCRASHES"], "fuzz_sound": [], "fuzz_worn": ["-DWEARS_OUT"],
+                        "fuzz_once": ["-DFAILS_ONCE"], "fuzz_memory": ["-DREMEMBERS"]}.items():
         subprocess.run(["clang", "-g", "-O1", "-Wall", "-Werror", "-fsanitize=fuzzer,address", *flags, planted, "-o",
                         os.path.join(Tree.binaries, name)], check=True)
 
 
 class Tree(unittest.TestCase):
-    """Each test has a tree of its own, with the same three targets."""
+    """Each test has a tree of its own, with the same targets."""
 
     binaries = tempfile.mkdtemp(prefix="ci-fuzz-")
 
@@ -51,6 +52,8 @@ class Tree(unittest.TestCase):
         self.tree = tempfile.mkdtemp(prefix="ci-fuzz-tree-")
         self.addCleanup(shutil.rmtree, self.tree)
         self.work = os.path.join(self.tree, "build", "fuzz")
+        self.elsewhere = os.path.join(self.tree, "elsewhere")
+        os.makedirs(self.elsewhere)
         os.makedirs(os.path.join(self.tree, "fuzz"))
         shutil.copytree(self.binaries, os.path.join(self.work, "bin"))
         for name in os.listdir(self.binaries):
@@ -63,8 +66,9 @@ class Tree(unittest.TestCase):
 
     def fuzz(self, status, *arguments):
         done = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=100, check=False)
+                              timeout=100, check=False, cwd=self.elsewhere)
         self.assertEqual(done.returncode, status, done.stdout)
+        self.assertEqual(os.listdir(self.elsewhere), [], "left in the folder of the caller")
         return done.stdout
 
     def account(self, name):
@@ -83,12 +87,12 @@ class Tree(unittest.TestCase):
 
 
 class Crash(Tree):
-    def reproduce(self, output):
+    def reproduce(self, output, expected=b"heap-buffer-overflow"):
         command = re.search(r"^reproduce: (.*)$", output, re.M).group(1)
         done = subprocess.run(command.split(), cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=30, check=False)
         self.assertNotEqual(done.returncode, 0, command)
-        self.assertIn(b"heap-buffer-overflow", done.stdout)
+        self.assertIn(expected, done.stdout)
         return command
 
     def test_is_triaged(self):
@@ -117,11 +121,31 @@ class Crash(Tree):
         self.assertEqual(len(self.account("fuzz_crash")["crashes"]), 1)
         self.assertEqual(self.account("fuzz_crash")["runs"], 2)
 
-    def test_that_needs_more_than_its_input(self):
-        output = self.fuzz(1, "--seconds", "20", "worn")
+    def test_that_needs_many_executions(self):
+        output = self.fuzz(1, "--seconds", "20", "--minimise", "1", "worn")
+        self.assertIn("the input alone does not fail", output)
+        self.assertRegex(self.reproduce(output, b"fuzz_worn: worn out"), r"^build/fuzz/bin/fuzz_worn -runs=\d+ \S+$")
+
+    def test_that_needs_another_input_first(self):
+        for number, text in enumerate(("nothing", "arms", "something", "fires")):
+            path = self.write(text, "fuzz", "corpus", "fuzz_memory", text)
+            os.utime(path, (number, number))
+        output = self.fuzz(1, "--seconds", "20", "--minimise", "5", "memory")
+        words = self.reproduce(output, b"fuzz_memory: fired").split()
+        self.assertEqual(len(words), 3, words)
+        contents = []
+        for path in words[1:]:
+            with open(os.path.join(self.tree, path), "rb") as file:
+                contents.append(file.read())
+        self.assertTrue(contents[0].startswith(b"arm") and contents[1] == b"fire", contents)
+
+    def test_that_comes_only_once(self):
+        os.environ["FAILED_ONCE"] = os.path.join(self.tree, "once")
+        self.addCleanup(os.environ.pop, "FAILED_ONCE")
+        output = self.fuzz(1, "--seconds", "20", "once")
         self.assertIn("NOT reproduced by the input alone", output)
-        self.assertIn("what:      fuzz_worn: worn out", output)
-        self.assertRegex(output, r"reproduce: build/fuzz/bin/fuzz_worn -max_total_time=20 -seed=\d+")
+        self.assertIn("what:      fuzz_once: this once", output)
+        self.assertRegex(output, r"The same run again: build/fuzz/bin/fuzz_once -max_total_time=20 -seed=\d+")
 
     def test_is_not_taken_for_another(self):
         """A smaller input that fails in another way is refused, one that fails alike is taken."""
@@ -138,7 +162,7 @@ exit 1
         two = targets.Target("fuzz_two", self.tree, os.path.dirname(binary), self.work)
         found = self.write("A long", "build", "found")
         output = crash.replay(two, found)
-        self.assertEqual(crash.signature(output), "fuzz_two: broken in A at")
+        self.assertEqual(crash.signature(output), "fuzz_two: broken in A at N")
         for smaller, expected in (("B", b"A long"), ("A long, too", b"A long"), ("A", b"A")):
             os.environ["SMALLER"] = smaller
             self.addCleanup(os.environ.pop, "SMALLER", None)
@@ -220,7 +244,7 @@ class Sound(Tree):
         self.assertEqual([path for path in running if path.startswith(self.work)], [])
 
     def test_usage(self):
-        self.assertEqual(self.fuzz(0, "--list").split(), ["fuzz_crash", "fuzz_sound", "fuzz_worn"])
+        self.assertEqual(self.fuzz(0, "--list").split(), sorted(os.listdir(self.binaries)))
         self.assertIn("no such target: fuzz_nonsense; there are: fuzz_crash", self.fuzz(2, "nonsense"))
         self.assertIn("must be at least 1", self.fuzz(2, "--seconds", "0"))
 

@@ -1,6 +1,8 @@
 /*
  * A fuzz target of the selftest, compiled several times: CRASHES reads beyond a block where the input has "HEA"
- * anywhere; WEARS_OUT fails in its two thousandth execution, whatever the input; without either it is sound.
+ * anywhere; WEARS_OUT fails in its two thousandth execution, whatever the input; REMEMBERS fails where an input with
+ * "fire" comes after one with "arm"; FAILS_ONCE fails if it can make the file that the environment names; without any
+ * of them it is sound.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -47,7 +49,7 @@ static void overflow(const uint8_t *input, size_t bytes)
 #endif
 
 #ifdef WEARS_OUT
-static void wear_out(void)
+static void count_execution(void)
 {
     static unsigned executions;
 
@@ -57,14 +59,52 @@ static void wear_out(void)
     }
 }
 #else
-static void wear_out(void)
+static void count_execution(void)
 {
+}
+#endif
+
+#ifdef FAILS_ONCE
+static void fail_once(void)
+{
+    const char *path = getenv("FAILED_ONCE");
+    FILE *file = path == NULL ? NULL : fopen(path, "wx");
+
+    if (file == NULL)
+        return;
+    (void)fclose(file);
+    (void)fprintf(stderr, "fuzz_once: this once\n");
+    abort();
+}
+#else
+static void fail_once(void)
+{
+}
+#endif
+
+#ifdef REMEMBERS
+static void remember(const uint8_t *input, size_t bytes)
+{
+    static int was_armed;
+
+    if (was_armed && bytes > 3 && memcmp(input, "fire", 4) == 0) {
+        (void)fprintf(stderr, "fuzz_memory: fired\n");
+        abort();
+    }
+    was_armed = was_armed || (bytes > 2 && memcmp(input, "arm", 3) == 0);
+}
+#else
+static void remember(const uint8_t *input, size_t bytes)
+{
+    reached += (unsigned)bytes + (input != NULL);
 }
 #endif
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
 {
-    wear_out();
+    count_execution();
+    fail_once();
+    remember(input, bytes);
     for (size_t i = 0; i + 2 < bytes; i++)
         if (input[i] == 'H' && input[i + 1] == 'E' && input[i + 2] == 'A') {
             overflow(input, bytes);
