@@ -170,7 +170,9 @@ def program(target, path):
 
 
 def shown(path, tree):
-    """The path as typed from the tree's folder."""
+    """The path as typed from the tree's folder; flags are as they are."""
+    if not os.path.isabs(path):
+        return path
     relative = os.path.relpath(path, tree)
     return path if relative.startswith("..") else relative
 
