@@ -8,24 +8,43 @@ EMPTY = {"runs": 0, "seconds": 0.0, "executions": 0, "edges": 0, "features": 0, 
 
 
 class Account:
-    """A file with the sums of each target; written anew as a whole, so that no kill leaves half of it."""
+    """A file with the sums of each target; written anew as a whole, so that no kill leaves half of it.
 
-    def __init__(self, path):
+    It goes on from the committed one, where that has more of a target: another clone's hours count, too."""
+
+    def __init__(self, path, committed):
         self.path = path
+        self.committed = committed
         self.targets = {}
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                self.targets = json.load(file)
+        for source in (committed, path):
+            for name, entry in read(source).items():
+                if entry["seconds"] >= self.of(name)["seconds"]:
+                    self.targets[name] = entry
 
     def of(self, name):
         return {**EMPTY, **self.targets.get(name, {})}
 
     def put(self, name, entry):
         self.targets[name] = entry
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        with open(self.path + ".new", "w", encoding="utf-8") as file:
+        self.write(self.path)
+
+    def keep(self):
+        """Writes the committed one."""
+        self.write(self.committed)
+
+    def write(self, path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path + ".new", "w", encoding="utf-8") as file:
             json.dump(self.targets, file, indent=1, sort_keys=True)
-        os.replace(self.path + ".new", self.path)
+            file.write("\n")
+        os.replace(path + ".new", path)
+
+
+def read(path):
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def with_run(entry, seconds, figures):
@@ -55,22 +74,25 @@ def section(account):
         for crash in account.of(name)["crashes"]:
             lines.append(f"\n`{name}`: {crash['what']}")
     return "\n".join([
+        "## Fuzzing", "",
         "Written by `ci/fuzz --report` from what `ci/fuzz` accounted for: libFuzzer with AddressSanitizer, one process",
         "for each target, all runs added up. Edges, of the target and the allocator together, and the inputs of the",
         "corpus are those at the end of the last run; a crash counts once, however often it was met.", "", *lines])
 
 
 def write_section(path, text):
-    """Puts the text between the markers of the page; a page without them gets them at its end."""
-    page = "# Verification\n"
+    """Puts the text between the marks of the page, all of which beside them is of ci/explore; a page without them gets
+    them at its end."""
+    page = ""
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             page = file.read()
     if BEGIN not in page:
-        page = page.rstrip("\n") + f"\n\n## Fuzzing\n\n{BEGIN}\n{END}\n"
+        page += f"{BEGIN}\n{END}\n"
     if END not in page.split(BEGIN, 1)[1]:
         raise ValueError(f"{path} has {BEGIN} and no {END} after it")
     head, rest = page.split(BEGIN, 1)
     tail = rest.split(END, 1)[1]
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         file.write(f"{head}{BEGIN}\n{text}\n{END}{tail}")

@@ -18,6 +18,7 @@ import target as targets    # noqa: E402
 SAVE_SECONDS = 5
 LATE_SECONDS = 120
 INTERRUPTED = 130
+PAGE = "docs/verification.md"
 
 
 def say(text=""):
@@ -62,7 +63,7 @@ class Session:
 
     def __init__(self, arguments, found):
         self.arguments = arguments
-        self.account = accounts.Account(arguments.account)
+        self.account = accounts.Account(arguments.account, arguments.committed)
         self.waiting = [(target, self.seconds_for(target)) for target in found]
         self.waiting = [(target, seconds) for target, seconds in self.waiting if seconds > 0]
         self.running = []
@@ -118,13 +119,12 @@ class Session:
             say("\n".join(lines) + "\n")
             if found["bug"] not in [known["bug"] for known in entry["crashes"]]:
                 entry["crashes"] = entry["crashes"] + [found]
-        count, trouble = target.prune()
-        entry["inputs"] = count + sum(len(targets.files_of(folder)) for folder in target.seeds())
-        if self.arguments.keep:
-            target.keep()
+        trouble = target.keep() if self.arguments.keep else ""
+        count, more_trouble = target.prune()
+        committed = sum(len(targets.files_of(folder)) for folder in target.seeds())
+        entry["inputs"] = count + committed
         self.account.put(target.name, entry)
-        where = "committed corpus" if self.arguments.keep else "working corpus"
-        say(f"{target.name}: {trouble or f'{count} inputs that reach something new in the {where}'}")
+        say(f"{target.name}: {trouble or more_trouble or f'{committed} inputs committed, {count} beyond them'}")
 
     def stop(self):
         """Everybody ends, and what they did so far counts."""
@@ -148,11 +148,20 @@ class Session:
         except KeyboardInterrupt:
             self.stop()
             return INTERRUPTED
+        if self.arguments.keep:
+            self.account.keep()
+            report(self.account, self.arguments)
         if self.failed:
             say(f"\nfuzz: FAILED: {', '.join(self.failed)}")
             return 1
         say(f"\nfuzz: passed, {self.ended} targets")
         return 0
+
+
+def report(account, options):
+    text = accounts.section(account)
+    accounts.write_section(os.path.join(options.tree, options.report or PAGE), text)
+    return text
 
 
 def parse(arguments):
@@ -164,10 +173,10 @@ def parse(arguments):
     parser.add_argument("--jobs", type=int, default=2, help="targets at a time (default 2)")
     parser.add_argument("--seed", type=int, default=0, help="of libFuzzer; by default another each time")
     parser.add_argument("--minimise", type=int, default=20, help="seconds for minimising a crash (default 20)")
-    parser.add_argument("--keep", action="store_true", help="new inputs and crashes go into fuzz/")
+    parser.add_argument("--keep", action="store_true", help="new inputs, crashes and the account go into fuzz/, the report into the page")
     parser.add_argument("--list", action="store_true", help="print the targets")
-    parser.add_argument("--report", nargs="?", const="docs/verification.md", metavar="PAGE",
-                        help="write the account into the page (default docs/verification.md), and run nothing")
+    parser.add_argument("--report", nargs="?", const=PAGE, metavar="PAGE",
+                        help=f"write the account into the page (default {PAGE}), and run nothing")
     parser.add_argument("--tree", default=ROOT, help="where fuzz/ lies")
     parser.add_argument("--binaries", default=os.path.join(ROOT, "build", "fuzz", "bin"))
     parser.add_argument("--work", default=os.path.join(ROOT, "build", "fuzz"))
@@ -179,18 +188,17 @@ def parse(arguments):
     for folder in ("tree", "binaries", "work"):
         setattr(options, folder, os.path.abspath(getattr(options, folder)))
     options.account = os.path.abspath(options.account or os.path.join(options.work, "account.json"))
+    options.committed = os.path.join(options.tree, "fuzz", "account.json")
     return parser, options
 
 
 def main(arguments):
     parser, options = parse(arguments)
     if options.report:
-        account = accounts.Account(options.account)
+        account = accounts.Account(options.account, options.committed)
         if not account.targets:
             parser.error(f"nothing was accounted for in {options.account}")
-        text = accounts.section(account)
-        accounts.write_section(os.path.join(options.tree, options.report), text)
-        say(text)
+        say(report(account, options))
         return 0
     try:
         found = targets.find_targets(options.tree, options.binaries, options.work, options.names)

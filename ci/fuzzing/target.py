@@ -62,7 +62,7 @@ class Target:
             for path in files_of(folder):
                 shutil.copy(path, merged)
         known = set(os.listdir(merged))
-        trouble = self.merge_into(merged)
+        trouble = self.merge_into(merged)  # by counters: how often an edge was taken, too
         if not trouble:
             for path in files_of(self.corpus):
                 os.remove(path)
@@ -72,13 +72,13 @@ class Target:
         shutil.rmtree(merged)
         return len(files_of(self.corpus)), trouble
 
-    def merge_into(self, folder):
+    def merge_into(self, folder, *flags):
         """Adds to the folder what the working corpus reaches beyond it; what went wrong, if anything."""
         try:
             # Inputs that crash are passed over, and their artifacts are not wanted.
             with tempfile.TemporaryDirectory() as artifacts:
                 done = subprocess.run([self.binary, "-merge=1", f"-artifact_prefix={artifacts}/", *self.options(),
-                                       folder, self.corpus], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       *flags, folder, self.corpus], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                       stdin=subprocess.DEVNULL, timeout=MERGE_SECONDS, start_new_session=True,
                                       check=False)
         except subprocess.TimeoutExpired:
@@ -86,10 +86,11 @@ class Target:
         return f"not minimised: the merge ended with status {done.returncode}" if done.returncode else ""
 
     def keep(self):
-        """Copies the working corpus to the committed one."""
+        """Adds to the committed corpus what reaches edges that nothing there does; what went wrong, if anything.
+
+        How often an edge is taken does not count there: what is committed is to be small, and to be replayed often."""
         os.makedirs(self.committed, exist_ok=True)
-        for path in files_of(self.corpus):
-            shutil.copy(path, self.committed)
+        return self.merge_into(self.committed, "-use_counters=0")
 
 
 class Run:
