@@ -2,7 +2,7 @@
 """What ClusterFuzzLite and OSS-Fuzz would build of the tree: the build script with the environment of their images, and
 what lands in $OUT: every target, started on its own seeds, with the files that the engines look for.
 
-usage: build_sh.py SOURCE FOLDER address|undefined|memory|thread|coverage|none|refused|lacks
+usage: build_sh.py SOURCE FOLDER address|undefined|memory|thread|coverage|none|afl|refused|lacks
 """
 import glob
 import os
@@ -26,6 +26,13 @@ COMMON_FLAGS = "-O1 -fno-omit-frame-pointer -gline-tables-only -DFUZZING_BUILD_M
 FEEDBACK_FLAGS = "-fsanitize=fuzzer-no-link"
 COVERAGE_FLAGS = "-fprofile-instr-generate -fcoverage-mapping -pthread -Wl,--no-as-needed -Wl,-ldl -Wl,-lm " \
                  "-Wno-unused-command-line-argument"
+# What the image's script for AFL++ changes.
+AFL = {"CC": "afl-clang-fast", "CXX": "afl-clang-fast++", "FUZZING_ENGINE": "afl", "AFL_QUIET": "1",
+       "LIB_FUZZING_ENGINE": "/usr/lib/afl/libAFLDriver.a"}
+# Those of AFL++ for where there is no terminal, and cores are others', too.
+AFL_RUN = {"AFL_NO_UI": "1", "AFL_NO_AFFINITY": "1", "AFL_SKIP_CPUFREQ": "1",
+           "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1", "ASAN_OPTIONS": "abort_on_error=1:symbolize=0"}
+AFL_SECONDS = 2
 FAILURES = []
 
 
@@ -86,14 +93,10 @@ def check_target(source, variables, target):
                os.path.exists(os.path.join(out, f"{target}.{extension}")), f"no {target}.{extension} in $OUT")
     if not os.access(binary, os.X_OK):
         return
-    # In an empty folder and with nothing of the build's: what is not in $OUT is not there on their machines. Builds for
-    # coverage have no feedback for the engine; these only replay.
-    runs = 0 if variables["SANITIZER"] == "coverage" else 200
-    done = subprocess.run([binary, f"-runs={runs}", "-seed=1", "-max_len=200", seeds], cwd=variables["WORK"],
-                          timeout=300, env={**variables, "LLVM_PROFILE_FILE": f"{variables['WORK']}/profile"},
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-    expect(done.returncode == 0 and "Done " in done.stdout,
-           f"{target} ended with {done.returncode}: {done.stdout[-3000:]}")
+    if variables["FUZZING_ENGINE"] == "afl":
+        check_afl(variables, target, seeds)
+    else:
+        check_libfuzzer(variables, target, seeds)
     symbols = subprocess.run(["nm", binary], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                              check=True).stdout
     symbol = {"address": "__asan_init", "undefined": "__ubsan_handle", "memory": "__msan_init", "thread": "__tsan_init",
@@ -101,6 +104,44 @@ def check_target(source, variables, target):
     expect(symbol is None or symbol in symbols, f"{target} has no {symbol}")
     linked = subprocess.run(["ldd", binary], stdout=subprocess.PIPE, text=True, check=True).stdout
     expect("heapster" not in linked.replace(out, ""), f"{target} needs a library of the build: {linked}")
+
+
+def check_libfuzzer(variables, target, seeds):
+    # In an empty folder and with nothing of the build's: what is not in $OUT is not there on their machines. Builds for
+    # coverage have no feedback for the engine; these only replay.
+    binary = os.path.join(variables["OUT"], target)
+    runs = 0 if variables["SANITIZER"] == "coverage" else 200
+    done = subprocess.run([binary, f"-runs={runs}", "-seed=1", "-max_len=200", seeds], cwd=variables["WORK"],
+                          timeout=300, env={**variables, "LLVM_PROFILE_FILE": f"{variables['WORK']}/profile"},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    expect(done.returncode == 0 and "Done " in done.stdout,
+           f"{target} ended with {done.returncode}: {done.stdout[-3000:]}")
+
+
+def check_afl(variables, target, seeds):
+    """The fuzzer takes the target as its own, instrumented and persistent, gets further in it, and nothing crashes."""
+    found = os.path.join(variables["WORK"], f"{target}_afl")
+    shutil.rmtree(found, ignore_errors=True)
+    # The seeds of a target alone tell nothing of whether it gets further.
+    shutil.rmtree(seeds)
+    os.makedirs(seeds)
+    with open(os.path.join(seeds, "one"), "w", encoding="utf-8") as file:
+        file.write("seed")
+    done = subprocess.run(["afl-fuzz", "-V", str(AFL_SECONDS), "-i", seeds, "-o", found, "--",
+                           os.path.join(variables["OUT"], target)], cwd=variables["WORK"], timeout=300,
+                          env={**variables, **AFL_RUN}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", check=False)
+    expect(done.returncode == 0, f"{target}: afl-fuzz ended with {done.returncode}: {done.stdout[-3000:]}")
+    stats = os.path.join(found, "default", "fuzzer_stats")
+    if not os.path.exists(stats):
+        expect(False, f"{target}: afl-fuzz left no figures")
+        return
+    with open(stats, encoding="utf-8") as file:
+        said = dict(map(str.strip, line.split(":", 1)) for line in file)
+    expect("persistent" in said["target_mode"] and "shmem_testcase" in said["target_mode"],
+           f"{target}: mode {said['target_mode']}")
+    expect(int(said["execs_done"]) > 100 and int(said["corpus_count"]) > 1 and said["saved_crashes"] == "0",
+           f"{target}: {said}")
 
 
 def check_lacks(source, folder):
@@ -122,11 +163,13 @@ def check_lacks(source, folder):
         check_target(tree, variables, "fuzz_a")
     except FileNotFoundError:
         FAILURES.append("no seeds to read")
+    shutil.copy(shutil.which("true"), wrong[0])
+    check_afl({**variables, **AFL}, "fuzz_a", os.path.join(variables["WORK"], "fuzz_a_seeds"))
     found = "\n".join(FAILURES)
     FAILURES.clear()
     for text in ("the zip holds ['another']", "no fuzz_a.options in $OUT", "no fuzz_a.dict in $OUT",
                  "fuzz_a ended with 0", "fuzz_a has no __asan_init", "fuzz_a is not in $OUT", "the zip is there or not",
-                 "no seeds to read"):
+                 "no seeds to read", "fuzz_a: afl-fuzz ended with 1", "fuzz_a: afl-fuzz left no figures"):
         expect(text in found, f"not found: {text}")
 
 
@@ -147,9 +190,10 @@ def main(source, folder, case):
     elif case == "lacks":
         check_lacks(source, folder)
     else:
-        status, output, variables = build(source, folder, case)
+        sanitizer, changed = ("address", AFL) if case == "afl" else (case, {})
+        status, output, variables = build(source, folder, sanitizer, **changed)
         expect(status == 0, f"the build ended with {status}: {output[-5000:]}")
-        built = targets_of(source, variables, case)
+        built = targets_of(source, variables, sanitizer)
         expect(bool(built), "no fuzzer was built")
         for target in built if status == 0 else []:
             check_target(source, variables, target)
