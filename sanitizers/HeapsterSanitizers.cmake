@@ -65,6 +65,11 @@ if(HEAPSTER_FUZZ)
     list(APPEND heapster_sanitizer_flags -fsanitize=fuzzer-no-link)
 endif()
 
+if(HEAPSTER_FUZZ_ENGINE)
+    # Who brings an engine brings the flags of its sanitizer in CMAKE_C_FLAGS; what else depends on it is as ever.
+    set(heapster_sanitizer_flags "")
+endif()
+
 if(heapster_sanitizer_flags)
     target_compile_options(heapster_sanitizers INTERFACE ${heapster_sanitizer_flags} -fno-omit-frame-pointer)
     target_link_options(heapster_sanitizers INTERFACE ${heapster_sanitizer_flags})

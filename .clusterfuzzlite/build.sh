@@ -1,0 +1,3 @@
+#!/bin/bash
+# The same build as OSS-Fuzz's.
+exec bash "$SRC/heapster/fuzz/oss-fuzz/build.sh"

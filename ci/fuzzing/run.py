@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Runs fuzz targets, two at a time, adds up what they did, and says of each crash how to see it again. See ci/fuzz."""
+import argparse
+import os
+import random
+import signal
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "ci", "fuzzing"))
+
+import account as accounts  # noqa: E402
+import crash                # noqa: E402
+import target as targets    # noqa: E402
+
+SAVE_SECONDS = 5
+LATE_SECONDS = 120
+INTERRUPTED = 130
+PAGE = "docs/verification.md"
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+class Screen:
+    """A line for each running target: drawn over on a terminal, else every ten seconds."""
+
+    def __init__(self):
+        self.terminal = sys.stdout.isatty()
+        self.drawn = 0
+        self.next = 0
+
+    def draw(self, lines):
+        if not self.terminal:
+            if time.monotonic() >= self.next:
+                self.next = time.monotonic() + 10
+                for line in lines:
+                    say(line)
+            return
+        self.clear()
+        for line in lines:
+            say(line)
+        self.drawn = len(lines)
+
+    def clear(self):
+        if self.drawn:
+            sys.stdout.write(f"\033[{self.drawn}F\033[J")
+            self.drawn = 0
+
+
+def line_of(name, elapsed, seconds, figures):
+    if not figures:
+        return f"{name:<18} {elapsed:6.0f}/{seconds} s  reading the corpus"
+    return (f"{name:<18} {elapsed:6.0f}/{seconds} s {figures['rate']:>8,} exec/s "
+            f"{figures['executions']:>13,} executions {figures['edges']:>6,} edges {figures['inputs']:>6,} inputs")
+
+
+class Session:
+    """All that one call of ci/fuzz does."""
+
+    def __init__(self, arguments, found):
+        self.arguments = arguments
+        self.account = accounts.Account(arguments.account, arguments.committed)
+        self.waiting = [(target, self.seconds_for(target)) for target in found]
+        self.waiting = [(target, seconds) for target, seconds in self.waiting if seconds > 0]
+        self.running = []
+        self.screen = Screen()
+        self.failed = []
+        self.ended = 0
+
+    def seconds_for(self, target):
+        if self.arguments.total is None:
+            return self.arguments.seconds
+        return max(0, int(self.arguments.total - self.account.of(target.name)["seconds"] + 0.999))
+
+    def start(self):
+        while self.waiting and len(self.running) < self.arguments.jobs:
+            target, seconds = self.waiting.pop(0)
+            seed = self.arguments.seed or random.randrange(1, 1 << 31)
+            self.running.append({"target": target, "seconds": seconds, "begin": time.monotonic(), "saved": 0,
+                                 "before": self.account.of(target.name), "run": targets.Run(target, seconds, seed)})
+
+    def save(self, job):
+        elapsed = time.monotonic() - job["begin"]
+        entry = accounts.with_run(job["before"], elapsed, job["run"].figures())
+        self.account.put(job["target"].name, entry)
+        job["saved"] = time.monotonic()
+        return entry
+
+    def poll(self):
+        """One look at all that run; those that ended are reaped."""
+        lines = []
+        for job in list(self.running):
+            elapsed = time.monotonic() - job["begin"]
+            if job["run"].process.poll() is not None:
+                self.running.remove(job)
+                self.screen.clear()
+                self.end(job)
+                continue
+            if elapsed > job["seconds"] + LATE_SECONDS:
+                job["run"].stop()
+            if time.monotonic() - job["saved"] > SAVE_SECONDS:
+                self.save(job)
+            lines.append(line_of(job["target"].name, elapsed, job["seconds"], job["run"].figures()))
+        self.screen.draw(lines)
+
+    def end(self, job):
+        target, run = job["target"], job["run"]
+        entry = self.save(job)
+        say(line_of(target.name, time.monotonic() - job["begin"], job["seconds"], run.figures()))
+        self.ended += 1
+        if run.process.returncode != 0:
+            self.failed.append(target.name)
+            say(f"\n== {target.name}: CRASH")
+            lines, found = crash.triage(target, run, self.arguments.minimise, self.arguments.keep)
+            say("\n".join(lines) + "\n")
+            if found["bug"] not in [known["bug"] for known in entry["crashes"]]:
+                entry["crashes"] = entry["crashes"] + [found]
+        trouble = target.keep() if self.arguments.keep else ""
+        count, more_trouble = target.prune()
+        committed = sum(len(targets.files_of(folder)) for folder in target.seeds())
+        entry["inputs"] = count + committed
+        self.account.put(target.name, entry)
+        say(f"{target.name}: {trouble or more_trouble or f'{committed} inputs committed, {count} beyond them'}")
+
+    def stop(self):
+        """Everybody ends, and what they did so far counts."""
+        self.screen.clear()
+        for job in self.running:
+            job["run"].interrupt()
+        for job in self.running:
+            job["run"].stop()
+            self.save(job)
+            say(line_of(job["target"].name, time.monotonic() - job["begin"], job["seconds"], job["run"].figures()))
+        say(f"interrupted; accounted for in {self.arguments.account}")
+
+    def run(self):
+        if not self.waiting:
+            say("nothing left to run: every target has its total")
+        try:
+            while self.waiting or self.running:
+                self.start()
+                self.poll()
+                time.sleep(0.2)
+        except KeyboardInterrupt:
+            self.stop()
+            return INTERRUPTED
+        if self.arguments.keep:
+            self.account.keep()
+            report(self.account, self.arguments)
+        if self.failed:
+            say(f"\nfuzz: FAILED: {', '.join(self.failed)}")
+            return 1
+        say(f"\nfuzz: passed, {self.ended} targets")
+        return 0
+
+
+def report(account, options):
+    text = accounts.section(account)
+    accounts.write_section(os.path.join(options.tree, options.report or PAGE), text)
+    return text
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="ci/fuzz", description=__doc__.split(" See ")[0])
+    parser.add_argument("names", nargs="*", metavar="TARGET", help="with fuzz_ or without; all of them by default")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--seconds", type=int, default=60, help="for each target (default 60)")
+    amount.add_argument("--total", type=int, help="run each target until the account says so many seconds")
+    parser.add_argument("--jobs", type=int, default=2, help="targets at a time (default 2)")
+    parser.add_argument("--seed", type=int, default=0, help="of libFuzzer; by default another each time")
+    parser.add_argument("--minimise", type=int, default=20, help="seconds for minimising a crash (default 20)")
+    parser.add_argument("--keep", action="store_true", help="new inputs, crashes and the account go into fuzz/, the report into the page")
+    parser.add_argument("--list", action="store_true", help="print the targets")
+    parser.add_argument("--report", nargs="?", const=PAGE, metavar="PAGE",
+                        help=f"write the account into the page (default {PAGE}), and run nothing")
+    parser.add_argument("--tree", default=ROOT, help="where fuzz/ lies")
+    parser.add_argument("--binaries", default=os.path.join(ROOT, "build", "fuzz", "bin"))
+    parser.add_argument("--work", default=os.path.join(ROOT, "build", "fuzz"))
+    parser.add_argument("--account", help="the file of the account (default account.json of the folder of work)")
+    options = parser.parse_args(arguments)
+    for number in ("seconds", "jobs", "minimise"):
+        if getattr(options, number) < 1:
+            parser.error(f"--{number} must be at least 1")
+    for folder in ("tree", "binaries", "work"):
+        setattr(options, folder, os.path.abspath(getattr(options, folder)))
+    options.account = os.path.abspath(options.account or os.path.join(options.work, "account.json"))
+    options.committed = os.path.join(options.tree, "fuzz", "account.json")
+    return parser, options
+
+
+def main(arguments):
+    parser, options = parse(arguments)
+    if options.report:
+        account = accounts.Account(options.account, options.committed)
+        if not account.targets:
+            parser.error(f"nothing was accounted for in {options.account}")
+        say(report(account, options))
+        return 0
+    try:
+        found = targets.find_targets(options.tree, options.binaries, options.work, options.names)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.list:
+        say("\n".join(target.name for target in found))
+        return 0
+    # An end on request of anybody is an end by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return Session(options, found).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

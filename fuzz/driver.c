@@ -1,0 +1,232 @@
+/*
+ * driver: a main for where there is no engine, for gcc, Valgrind and every sanitizer.
+ *
+ *     fuzz_<target> FILE|FOLDER...             replays inputs
+ *     fuzz_<target> --search SECONDS [SEED]    draws inputs and mutates them, without looking at coverage;
+ *                                             what crashes is written to the file that FUZZ_CRASH names
+ *     fuzz_<target> --time SECONDS [OPS]       runs drawn inputs of so many operations, says how fast
+ *     fuzz_<target> --write FILE OPS SEED      writes the drawn input
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rng.h"
+#include "target.h"
+
+enum { INPUT_MOST = 1 << 16, PATH_MOST = 4096, POOL = 256, CHECK_EVERY = 64, OPS_DEFAULT = 64 };
+
+static uint8_t input[INPUT_MOST];
+static struct kit_rng chance;
+
+/* What libFuzzer offers its custom mutators: here one byte more, less or other. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t bytes, size_t most)
+{
+    size_t at = kit_rng_below(&chance, bytes + 1);
+
+    switch (kit_rng_below(&chance, 3)) {
+    case 0:
+        if (bytes == most)
+            return bytes;
+        memmove(data + at + 1, data + at, bytes - at);
+        data[at] = (uint8_t)kit_rng_next(&chance);
+        return bytes + 1;
+    case 1:
+        if (at == bytes || bytes == 1)
+            return bytes;
+        memmove(data + at, data + at + 1, bytes - at - 1);
+        return bytes - 1;
+    default:
+        if (at < bytes)
+            data[at] = (uint8_t)kit_rng_next(&chance);
+        return bytes;
+    }
+}
+
+/* Of the processor: on a machine that has other work too, the time of day says nothing. */
+static double now(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* ---- replaying -----------------------------------------------------------------------------------------------------
+ */
+
+static unsigned replay_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    size_t bytes;
+    uint8_t *exact;
+
+    if (file == NULL) {
+        (void)fprintf(stderr, "fuzz_%s: cannot read %s\n", fuzz_target.name, path);
+        exit(1);
+    }
+    bytes = fread(input, 1, sizeof input, file);
+    (void)fclose(file);
+    /* Exactly as long as it is, so that who reads beyond it is seen. */
+    exact = malloc(bytes > 0 ? bytes : 1);
+    if (exact == NULL)
+        exit(1);
+    memcpy(exact, input, bytes);
+    (void)LLVMFuzzerTestOneInput(exact, bytes);
+    free(exact);
+    return 1;
+}
+
+static unsigned replay(const char *path)
+{
+    struct dirent **entries;
+    char inside[PATH_MOST];
+    struct stat status;
+    unsigned replayed = 0;
+    int count;
+
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
+        return replay_file(path);
+    count = scandir(path, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_name[0] != '.') {
+            (void)snprintf(inside, sizeof inside, "%s/%s", path, entries[i]->d_name);
+            replayed += replay(inside);
+        }
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    return replayed;
+}
+
+/* ---- drawing -------------------------------------------------------------------------------------------------------
+ */
+
+static size_t draw_input(uint64_t seed, unsigned ops)
+{
+    if (fuzz_target.kinds != NULL)
+        return fuzz_generate(input, sizeof input, ops, seed);
+    for (unsigned i = 0; i < ops; i++)
+        input[i] = (uint8_t)(' ' + kit_rng_below(&chance, 95));
+    return ops;
+}
+
+static void write_input(const char *path, size_t bytes)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+    if (file < 0 || write(file, input, bytes) != (ssize_t)bytes || close(file) != 0)
+        _exit(2);
+}
+
+/* What the search is at, for the handler. */
+static volatile size_t searched_bytes;
+static const char *crash_path;
+
+static void keep_crash(int number)
+{
+    static const char note[] = "the input is in the file that FUZZ_CRASH names, or crash\n";
+
+    (void)signal(number, SIG_DFL);
+    write_input(crash_path, searched_bytes);
+    (void)!write(STDERR_FILENO, note, sizeof note - 1);
+    (void)raise(number);
+}
+
+static void catch_crashes(void)
+{
+    static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
+    const char *path = getenv("FUZZ_CRASH");
+
+    crash_path = path != NULL ? path : "crash";
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        (void)signal(numbers[i], keep_crash);
+}
+
+static void search(double seconds, uint64_t seed)
+{
+    double began = now();
+    uint64_t runs = 0;
+    size_t bytes = 0;
+
+    catch_crashes();
+    chance.state = seed;
+    do {
+        if (runs % 8 == 0)
+            bytes = draw_input(kit_rng_next(&chance), (unsigned)kit_rng_below(&chance, OPS_DEFAULT) + 1);
+        else
+            bytes = LLVMFuzzerCustomMutator(input, bytes, sizeof input, (unsigned)kit_rng_next(&chance));
+        searched_bytes = bytes;
+        (void)LLVMFuzzerTestOneInput(input, bytes);
+        runs++;
+    } while (runs % CHECK_EVERY != 0 || now() - began < seconds);
+    (void)printf("fuzz_%s: %llu inputs in %.1f s, nothing found\n", fuzz_target.name, (unsigned long long)runs,
+                 now() - began);
+}
+
+static void measure(double seconds, unsigned ops)
+{
+    static uint8_t drawn[POOL][FUZZ_HEADER_BYTES + (FUZZ_OPS_MOST + 1) * FUZZ_OP_BYTES + FUZZ_TAIL_MOST];
+    size_t bytes[POOL];
+    uint64_t runs = 0;
+    double began;
+
+    for (unsigned i = 0; i < POOL; i++) {
+        bytes[i] = draw_input(i + 1, ops);
+        memcpy(drawn[i], input, bytes[i]);
+        (void)LLVMFuzzerTestOneInput(drawn[i], bytes[i]);
+    }
+    began = now();
+    do {
+        for (unsigned i = 0; i < CHECK_EVERY; i++, runs++)
+            (void)LLVMFuzzerTestOneInput(drawn[runs % POOL], bytes[runs % POOL]);
+    } while (now() - began < seconds);
+    (void)printf("fuzz_%s: %u operations an input, walker %s: %.0f executions per second of the processor\n",
+                 fuzz_target.name, ops, fuzz_walks_each ? "after each operation" : "at the end",
+                 (double)runs / (now() - began));
+}
+
+static int usage(const char *program)
+{
+    (void)fprintf(stderr,
+                  "usage: %s [--walk=each] FILE|FOLDER... | --search SECONDS [SEED] | --time SECONDS [OPS] |\n"
+                  "       --write FILE OPS SEED | --print FILE | --emit-c FILE | --dictionary\n",
+                  program);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned replayed = 0;
+    int first = 1;
+
+    (void)LLVMFuzzerInitialize(&argc, &argv);
+    if (first < argc && strcmp(argv[first], "--walk=each") == 0)
+        first++;
+    if (argc - first >= 2 && strcmp(argv[first], "--search") == 0) {
+        search(strtod(argv[first + 1], NULL), argc - first > 2 ? strtoull(argv[first + 2], NULL, 0) : 1);
+        return 0;
+    }
+    if (argc - first >= 2 && strcmp(argv[first], "--time") == 0) {
+        measure(strtod(argv[first + 1], NULL),
+                argc - first > 2 ? (unsigned)strtoul(argv[first + 2], NULL, 0) : (unsigned)OPS_DEFAULT);
+        return 0;
+    }
+    if (argc - first == 4 && strcmp(argv[first], "--write") == 0) {
+        write_input(argv[first + 1],
+                    draw_input(strtoull(argv[first + 3], NULL, 0), (unsigned)strtoul(argv[first + 2], NULL, 0)));
+        return 0;
+    }
+    if (first == argc || argv[first][0] == '-')
+        return usage(argv[0]);
+    for (int i = first; i < argc; i++)
+        replayed += replay(argv[i]);
+    (void)printf("fuzz_%s: %u inputs replayed\n", fuzz_target.name, replayed);
+    return 0;
+}

@@ -1,0 +1,77 @@
+/*
+ * entry: the functions that engines call, libFuzzer, AFL++ and the driver beside this file alike, and what a person
+ * asks of a target:
+ *
+ *     --print FILE     the input as a program to read
+ *     --emit-c FILE    the same as C, for any malloc
+ *     --dictionary     the sizes around every boundary, as engines read them
+ *     --walk=each      the walker looks after every operation; so does FUZZ_WALK=each
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "target.h"
+
+enum { TEXT_MOST = 4096 };
+
+bool fuzz_walks_each;
+
+static struct fuzz_program program;
+
+void fuzz_fail(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)fprintf(stderr, "fuzz_%s: ", fuzz_target.name);
+    (void)vfprintf(stderr, format, arguments);
+    (void)fputc('\n', stderr);
+    va_end(arguments);
+    abort();
+}
+
+static void obey(int argc, char **argv, int i)
+{
+    const char *path = i + 1 < argc ? argv[i + 1] : "";
+
+    if (strcmp(argv[i], "--print") == 0)
+        exit(fuzz_print(path));
+    if (strcmp(argv[i], "--emit-c") == 0)
+        exit(fuzz_emit_c(path));
+    if (strcmp(argv[i], "--dictionary") == 0) {
+        fuzz_print_dictionary();
+        exit(0);
+    }
+    if (strcmp(argv[i], "--walk=each") == 0)
+        fuzz_walks_each = true;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    const char *walk = getenv("FUZZ_WALK");
+
+    fuzz_walks_each = walk != NULL && strcmp(walk, "each") == 0;
+    for (int i = 1; i < *argc; i++)
+        obey(*argc, *argv, i);
+    if (fuzz_target.prepare != NULL)
+        fuzz_target.prepare();
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
+{
+    static char text[TEXT_MOST + 1];
+
+    if (fuzz_target.kinds == NULL) {
+        bytes = bytes < TEXT_MOST ? bytes : TEXT_MOST;
+        if (bytes > 0)
+            memcpy(text, input, bytes);
+        text[bytes] = '\0';
+        fuzz_target.run_text(text);
+        return 0;
+    }
+    fuzz_decode(&program, input, bytes, fuzz_target.kind_count);
+    fuzz_target.run(&program);
+    return 0;
+}

@@ -1,0 +1,298 @@
+#include "player.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "arena.h"
+#include "cache.h"
+#include "heap.h"
+#include "options.h"
+#include "pattern.h"
+
+enum { SMALL_BYTES = 2048 };
+
+/* What the heap has before each program, in one piece: more than most programs need, so that few wait for the OS. */
+#define QUIET_BYTES ((size_t)1 << 20)
+
+/* Beyond this a request may find no memory without anybody's fault. */
+#define LIKELY_BYTES ((size_t)64 << 20)
+
+struct player player;
+
+/* Memory of first-class arenas, one piece for each: a buffer, or what the hooks hand out. */
+static char *memory[PLAYER_ARENAS];
+static size_t handed_out[PLAYER_ARENAS];
+static size_t quiet_region_bytes;
+
+/* ---- content -------------------------------------------------------------------------------------------------------
+ */
+
+static void fill(const struct player_slot *slot)
+{
+    if (slot->bytes <= PLAYER_WHOLE_BYTES) {
+        kit_pattern_fill(slot->block, 0, slot->bytes, slot->key);
+        return;
+    }
+    kit_pattern_fill(slot->block, 0, PLAYER_EDGE_BYTES, slot->key);
+    kit_pattern_fill(slot->block, slot->bytes - PLAYER_EDGE_BYTES, slot->bytes, slot->key);
+}
+
+static void expect_content(const struct player_slot *slot, const char *block, size_t from, size_t to)
+{
+    size_t wrong = kit_pattern_mismatch(block, from, to, slot->key);
+
+    if (wrong != KIT_INTACT)
+        fuzz_fail("byte %zu of a live block of %zu bytes changed: %p", wrong, slot->bytes, (const void *)block);
+}
+
+void player_verify(const struct player_slot *slot)
+{
+    if (slot->bytes <= PLAYER_WHOLE_BYTES) {
+        expect_content(slot, slot->block, 0, slot->bytes);
+        return;
+    }
+    expect_content(slot, slot->block, 0, PLAYER_EDGE_BYTES);
+    expect_content(slot, slot->block, slot->bytes - PLAYER_EDGE_BYTES, slot->bytes);
+}
+
+/* ---- blocks --------------------------------------------------------------------------------------------------------
+ */
+
+static void expect_apart(const struct player_slot *slot)
+{
+    for (uint32_t left = player.live; left != 0; left &= left - 1) {
+        const struct player_slot *other = &player.slots[__builtin_ctz(left)];
+
+        if (slot->block < other->block + other->bytes && other->block < slot->block + slot->bytes)
+            fuzz_fail("%p (%zu bytes) overlaps %p (%zu bytes)", (void *)slot->block, slot->bytes, (void *)other->block,
+                      other->bytes);
+    }
+}
+
+void player_forget(struct player_slot *slot)
+{
+    slot->block = NULL;
+    player.live &= ~(UINT32_C(1) << (slot - player.slots));
+}
+
+void player_expect_errno(bool failed)
+{
+    if (failed ? errno != ENOMEM && errno != EINVAL : errno != PLAYER_ERRNO)
+        fuzz_fail("errno is %d after a call that %s", errno, failed ? "failed" : "succeeded");
+}
+
+void player_refused(size_t bytes, size_t alignment, unsigned arena)
+{
+    bool is_scarce = arena != 0 && player.arenas[arena - 1].source != PLAYER_MMAP;
+
+    player_expect_errno(true);
+    if (bytes < LIKELY_BYTES && alignment < LIKELY_BYTES && (alignment & (alignment - 1)) == 0 && alignment != 0 &&
+        !is_scarce && !player.may_fail)
+        fuzz_fail("no memory for %zu bytes aligned to %zu", bytes, alignment);
+}
+
+bool player_settle(struct player_slot *slot, void *block, size_t bytes, size_t alignment, unsigned arena)
+{
+    if (block == NULL) {
+        player_refused(bytes, alignment, arena);
+        return false;
+    }
+    player_expect_errno(false);
+    if ((uintptr_t)block % (alignment > 16 ? alignment : 16) != 0)
+        fuzz_fail("%p is not aligned to %zu", block, alignment);
+    if (heapster_usable_size(block) < bytes)
+        fuzz_fail("%p has %zu usable bytes of %zu", block, heapster_usable_size(block), bytes);
+    *slot = (struct player_slot){.block = block, .bytes = bytes, .arena = arena};
+    slot->key = kit_pattern_key(1, player.born++);
+    expect_apart(slot);
+    player.live |= UINT32_C(1) << (slot - player.slots);
+    fill(slot);
+    return true;
+}
+
+void player_release(struct player_slot *slot)
+{
+    if (slot->block == NULL)
+        return;
+    player_verify(slot);
+    errno = PLAYER_ERRNO;
+    heapster_free(slot->block);
+    player_expect_errno(false);
+    player_forget(slot);
+}
+
+/* ---- first-class arenas --------------------------------------------------------------------------------------------
+ */
+
+static void *map_piece(size_t bytes, void *context)
+{
+    size_t lane = (size_t)(char **)context - (size_t)memory;
+    char *piece;
+
+    lane /= sizeof memory[0];
+    if (bytes > PLAYER_MEMORY_BYTES - handed_out[lane])
+        return NULL;
+    piece = memory[lane] + handed_out[lane];
+    handed_out[lane] += bytes;
+    return piece;
+}
+
+/* The pieces come back when the arena ends. */
+static void unmap_piece(void *base, size_t bytes, void *context)
+{
+    (void)base;
+    (void)bytes;
+    (void)context;
+}
+
+struct player_arena *player_arena(unsigned lane)
+{
+    struct player_arena *mine = &player.arenas[lane];
+    struct heapster_os_hooks hooks = {map_piece, unmap_piece, &memory[lane]};
+    struct heapster_arena_config config = {.strategy = (enum heapster_strategy)lane};
+
+    if (mine->arena != NULL)
+        return mine;
+    if (mine->source <= PLAYER_SMALL_BUFFER) {
+        config.buffer = memory[lane];
+        config.buffer_bytes = mine->source == PLAYER_BUFFER ? PLAYER_MEMORY_BYTES : SMALL_BYTES;
+    } else if (mine->source == PLAYER_HOOKS) {
+        config.hooks = &hooks;
+        handed_out[lane] = 0;
+    }
+    errno = PLAYER_ERRNO;
+    mine->arena = heapster_arena_create(&config);
+    player_expect_errno(mine->arena == NULL);
+    if (mine->arena == NULL && !player.may_fail)
+        fuzz_fail("no first-class arena");
+    return mine;
+}
+
+void player_destroy_arena(unsigned lane)
+{
+    struct player_arena *mine = &player.arenas[lane];
+
+    for (unsigned i = 0; i < FUZZ_SLOTS; i++) {
+        struct player_slot *slot = &player.slots[i];
+
+        if (slot->block == NULL || slot->arena != lane + 1)
+            continue;
+        player_verify(slot);
+        player_forget(slot);
+    }
+    heapster_arena_destroy(mine->arena);
+    mine->arena = NULL;
+}
+
+/* ---- the whole heap ------------------------------------------------------------------------------------------------
+ */
+
+static void report_broken(const char *invariant, const void *address, const char *text, void *context)
+{
+    (void)context;
+    (void)fprintf(stderr, "fuzz_%s: %s at %p: %s\n", fuzz_target.name, invariant, address, text);
+}
+
+void player_check_heap(enum heapster_check_mode mode)
+{
+    if (heapster_check(mode, report_broken, NULL) != 0)
+        fuzz_fail("the heap is broken");
+}
+
+/* The next program begins with a new cache, or with none. */
+static void end_cache(void)
+{
+    hs_cache_leave();
+    (void)hs_cache_give_back();
+}
+
+static void start_cache(bool on)
+{
+    hs_options.cache = on;
+    hs_thread()->has_no_cache = !on;
+}
+
+/* The heap as every program finds it: QUIET_BYTES of free memory, and nothing else. */
+static void make_quiet(void)
+{
+    void *block;
+
+    hs_options.mmap_threshold = 2 * QUIET_BYTES;
+    (void)heapster_trim(0);
+    start_cache(false);
+    block = heapster_malloc(QUIET_BYTES);
+    heapster_free(block);
+    quiet_region_bytes = hs_load_relaxed(&hs_arena_all_region_bytes);
+}
+
+void player_prepare(void)
+{
+    /* What happens by the clock would not replay. */
+    hs_options.decay_ms = UINT32_MAX;
+    for (unsigned i = 0; i < PLAYER_ARENAS; i++) {
+        memory[i] = aligned_alloc(HS_GRANULE_BYTES, PLAYER_MEMORY_BYTES);
+        if (memory[i] == NULL)
+            exit(1);
+        memset(memory[i], 0xA5, PLAYER_MEMORY_BYTES);
+    }
+    make_quiet();
+}
+
+void player_begin(const struct fuzz_program *program)
+{
+    memset(&player, 0, sizeof player);
+    for (unsigned i = 0; i < PLAYER_ARENAS; i++)
+        player.arenas[i].source = (enum player_source)(program->header[1] >> (2 * i) & 3);
+    start_cache((program->header[0] & 4) == 0);
+    if (heapster_get_strategy() != (enum heapster_strategy)(program->header[0] & 3) &&
+        heapster_set_strategy((enum heapster_strategy)(program->header[0] & 3)) != 0)
+        fuzz_fail("set_strategy failed");
+    hs_options.mmap_threshold = HS_MMAP_THRESHOLD_DEFAULT;
+}
+
+void player_play(const struct fuzz_program *program)
+{
+    player_begin(program);
+    for (unsigned i = 0; i < program->op_count; i++) {
+        player_perform(&program->ops[i]);
+        if (fuzz_walks_each)
+            player_check_heap(HEAPSTER_CHECK_AT_REST);
+    }
+    player_end();
+}
+
+static void expect_nothing_used(void)
+{
+    struct hs_account account = hs_arena_account(hs_heap_table_arena(0));
+
+    if (account.used_bytes != 0 || hs_heap_large.head != NULL)
+        fuzz_fail("%llu bytes are used where none is", (unsigned long long)account.used_bytes);
+}
+
+void player_end(void)
+{
+    player_check_heap(HEAPSTER_CHECK_AT_REST);
+    for (unsigned i = 0; i < PLAYER_ARENAS; i++)
+        if (player.arenas[i].arena != NULL)
+            player_destroy_arena(i);
+    for (unsigned i = 0; i < FUZZ_SLOTS; i++)
+        player_release(&player.slots[i]);
+    end_cache();
+    expect_nothing_used();
+    if (hs_load_relaxed(&hs_arena_all_region_bytes) != quiet_region_bytes || hs_large_all_cached_bytes() != 0)
+        make_quiet();
+}
+
+void player_print_header(FILE *out, const struct fuzz_program *program)
+{
+    static const char *const strategies[] = {"first", "next", "best", "worst"};
+    static const char *const sources[] = {"buffer", "small buffer", "hooks", "mmap"};
+
+    (void)fprintf(out, "strategy %s, caches %s, arenas on", strategies[program->header[0] & 3],
+                  program->header[0] & 4 ? "off" : "on");
+    for (unsigned i = 0; i < PLAYER_ARENAS; i++)
+        (void)fprintf(out, " %s", sources[program->header[1] >> (2 * i) & 3]);
+    (void)fputc('\n', out);
+}

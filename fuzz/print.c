@@ -1,0 +1,119 @@
+/*
+ * print: an input as a program to read, one operation a line, and the dictionary of sizes.
+ */
+#include <stdlib.h>
+
+#include "target.h"
+
+enum { INPUT_MOST = 1 << 20 };
+
+static uint8_t input[INPUT_MOST];
+static struct fuzz_program program;
+
+static bool read_input(const char *path, size_t *bytes)
+{
+    FILE *file = fopen(path, "rb");
+
+    if (file == NULL) {
+        (void)fprintf(stderr, "fuzz_%s: cannot read %s\n", fuzz_target.name, path);
+        return false;
+    }
+    *bytes = fread(input, 1, sizeof input, file);
+    (void)fclose(file);
+    return true;
+}
+
+static void print_text(const uint8_t *text, size_t bytes)
+{
+    (void)putchar('"');
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] >= ' ' && text[i] < 0x7F && text[i] != '"' && text[i] != '\\')
+            (void)putchar(text[i]);
+        else
+            (void)printf("\\x%02x", text[i]);
+    }
+    (void)puts("\"");
+}
+
+static void print_op(unsigned number, const struct fuzz_op *op)
+{
+    const struct fuzz_kind *kind = &fuzz_target.kinds[op->kind - 1];
+
+    (void)printf("%4u  %-20s", number, kind->name);
+    if (kind->fields & FUZZ_LANE)
+        (void)printf(" lane %u", op->lane);
+    if (kind->fields & FUZZ_SLOT)
+        (void)printf(" slot %u", op->slot);
+    if (kind->fields & FUZZ_BYTES)
+        (void)printf(" bytes %zu", op->bytes);
+    if (kind->fields & FUZZ_ALIGNMENT)
+        (void)printf(" alignment %zu", op->alignment);
+    if (kind->fields & FUZZ_COUNT)
+        (void)printf(" count %u", op->count);
+    if (kind->fields & FUZZ_EXTRA)
+        (void)printf(" extra %u", op->extra);
+    (void)putchar('\n');
+}
+
+static void print_tail(void)
+{
+    struct fuzz_tail tail = {program.tail, program.tail_bytes};
+
+    (void)printf("tail, in the order that it is read:");
+    for (size_t i = 0; i < program.tail_bytes; i++)
+        (void)printf(" %u", fuzz_tail_next(&tail));
+    (void)putchar('\n');
+}
+
+int fuzz_print(const char *path)
+{
+    size_t bytes;
+
+    if (!read_input(path, &bytes))
+        return 1;
+    if (fuzz_target.kinds == NULL) {
+        print_text(input, bytes);
+        return 0;
+    }
+    fuzz_decode(&program, input, bytes, fuzz_target.kind_count);
+    (void)printf("fuzz_%s: %u operations\n", fuzz_target.name, program.op_count);
+    if (fuzz_target.print_header != NULL)
+        fuzz_target.print_header(stdout, &program);
+    for (unsigned i = 0; i < program.op_count; i++)
+        print_op(i, &program.ops[i]);
+    if (fuzz_target.has_tail)
+        print_tail();
+    return 0;
+}
+
+int fuzz_emit_c(const char *path)
+{
+    size_t bytes;
+
+    if (fuzz_target.emit == NULL) {
+        (void)fprintf(stderr, "fuzz_%s: its inputs are no programs for a malloc\n", fuzz_target.name);
+        return 1;
+    }
+    if (!read_input(path, &bytes))
+        return 1;
+    fuzz_decode(&program, input, bytes, fuzz_target.kind_count);
+    fuzz_target.emit(stdout, &program);
+    return 0;
+}
+
+void fuzz_print_dictionary(void)
+{
+    static const int around[] = {-16, -8, -1, 0, 1, 8};
+
+    (void)puts("# Sizes around every boundary, as bytes 2 to 4 of an operation (README.md): fuzz_ops --dictionary.");
+    for (unsigned i = 0; i < fuzz_boundary_count; i++) {
+        for (unsigned k = 0; k < sizeof around / sizeof around[0]; k++) {
+            size_t bytes = fuzz_boundaries[i] + (size_t)around[k];
+            uint8_t encoded[3];
+
+            fuzz_encode_size(encoded, bytes);
+            if (fuzz_size(encoded) == bytes)
+                (void)printf("bytes_%zu=\"\\x%02x\\x%02x\\x%02x\"\n", bytes, encoded[0], encoded[1], encoded[2]);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+/*
+ * target: what a fuzzer is made of beside its engine. fuzz_<name>.c defines `fuzz_target`; entry.c joins it with the
+ * entry points of the engines, mutate.c, print.c and emit.c do the rest by its table of operations.
+ */
+#ifndef FUZZ_TARGET_H
+#define FUZZ_TARGET_H
+
+#include <stdio.h>
+
+#include "format.h"
+
+/* What a field of an operation is to a kind of operation. */
+enum fuzz_field { FUZZ_SLOT = 1, FUZZ_BYTES = 2, FUZZ_ALIGNMENT = 4, FUZZ_COUNT = 8, FUZZ_EXTRA = 16, FUZZ_LANE = 32 };
+
+struct fuzz_kind {
+    const char *name;
+    unsigned fields; /* enum fuzz_field */
+    unsigned weight; /* how often it is drawn */
+};
+
+struct fuzz_target {
+    const char *name;
+    const struct fuzz_kind *kinds; /* kinds[0] is of kind 1; NULL: the input is text */
+    unsigned kind_count;
+    bool has_tail;
+    bool has_lanes;        /* lanes are threads, all alike */
+    void (*prepare)(void); /* once; or NULL */
+    void (*run)(const struct fuzz_program *program);
+    void (*run_text)(const char *text); /* of a target whose input is text */
+    /* Prints the header as words; NULL: it means nothing. */
+    void (*print_header)(FILE *out, const struct fuzz_program *program);
+    /* Prints the program as C; NULL: it cannot. */
+    void (*emit)(FILE *out, const struct fuzz_program *program);
+};
+
+extern const struct fuzz_target fuzz_target;
+
+/* Whether the walker looks after every operation, and not only at the end: --walk=each, or FUZZ_WALK=each. */
+extern bool fuzz_walks_each;
+
+/* What was found wrong ends the process, by abort, with one line. */
+_Noreturn void fuzz_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- between the parts --------------------------------------------------------------------------------------------
+ */
+
+int fuzz_print(const char *path);
+int fuzz_emit_c(const char *path);
+void fuzz_print_dictionary(void);
+
+/* A new input of `ops` operations, drawn by the weights of the table. */
+size_t fuzz_generate(uint8_t *output, size_t most, unsigned ops, uint64_t seed);
+
+/* What engines call. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t bytes, size_t most, unsigned seed);
+size_t LLVMFuzzerCustomCrossOver(const uint8_t *first, size_t first_bytes, const uint8_t *second, size_t second_bytes,
+                                 uint8_t *output, size_t most, unsigned seed);
+/* What they offer. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t bytes, size_t most);
+
+#endif

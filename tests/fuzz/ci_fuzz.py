@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""ci/fuzz over targets of its own: a planted crash is found, minimised, and reproduced by the printed command; a sound
+target ends green; what was done adds up over runs and survives an interrupt.
+
+usage: ci_fuzz.py SOURCE [TEST]...
+"""
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+SOURCE = os.path.abspath(sys.argv[1])
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(SOURCE, "ci", "fuzzing"))
+
+import branches          # noqa: E402
+import crash             # noqa: E402
+import target as targets  # noqa: E402
+
+RUN = os.path.join(SOURCE, "ci", "fuzzing", "run.py")
+
+
+def program_of(process):
+    try:
+        return os.readlink(os.path.join(process, "exe"))
+    except OSError:
+        return ""
+
+
+def setUpModule():
+    unittest.addModuleCleanup(shutil.rmtree, Tree.binaries)
+    planted = os.path.join(SOURCE, "tests", "fuzz", "planted.c")
+    for name, flags in {"fuzz_crash": ["-DCRASHES"], "fuzz_sound": [], "fuzz_worn": ["-DWEARS_OUT"],
+                        "fuzz_once": ["-DFAILS_ONCE"], "fuzz_memory": ["-DREMEMBERS"]}.items():
+        subprocess.run(["clang", "-g", "-O1", "-Wall", "-Werror", "-fsanitize=fuzzer,address", *flags, planted, "-o",
+                        os.path.join(Tree.binaries, name)], check=True)
+
+
+class Tree(unittest.TestCase):
+    """Each test has a tree of its own, with the same targets."""
+
+    binaries = tempfile.mkdtemp(prefix="ci-fuzz-")
+
+    def setUp(self):
+        self.tree = tempfile.mkdtemp(prefix="ci-fuzz-tree-")
+        self.addCleanup(shutil.rmtree, self.tree)
+        self.work = os.path.join(self.tree, "build", "fuzz")
+        self.elsewhere = os.path.join(self.tree, "elsewhere")
+        os.makedirs(self.elsewhere)
+        os.makedirs(os.path.join(self.tree, "fuzz"))
+        shutil.copytree(self.binaries, os.path.join(self.work, "bin"))
+        for name in os.listdir(self.binaries):
+            with open(os.path.join(self.tree, "fuzz", f"{name}.c"), "w", encoding="utf-8"):
+                pass
+
+    def command(self, *arguments):
+        return [sys.executable, "-B", RUN, "--tree", self.tree, "--binaries", os.path.join(self.work, "bin"),
+                "--work", self.work, *arguments]
+
+    def fuzz(self, status, *arguments):
+        done = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=100, check=False, cwd=self.elsewhere)
+        self.assertEqual(done.returncode, status, done.stdout)
+        self.assertEqual(os.listdir(self.elsewhere), [], "left in the folder of the caller")
+        return done.stdout
+
+    def account(self, name):
+        with open(os.path.join(self.work, "account.json"), encoding="utf-8") as file:
+            return json.load(file)[name]
+
+    def files(self, *folder):
+        return targets.files_of(os.path.join(self.tree, "fuzz", *folder))
+
+    def write(self, text, *path):
+        name = os.path.join(self.tree, *path)
+        os.makedirs(os.path.dirname(name), exist_ok=True)
+        with open(name, "w", encoding="utf-8") as file:
+            file.write(text)
+        return name
+
+
+class Crash(Tree):
+    def reproduce(self, output, expected=b"heap-buffer-overflow"):
+        command = re.search(r"^reproduce: (.*)$", output, re.M).group(1)
+        done = subprocess.run(command.split(), cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=30, check=False)
+        self.assertNotEqual(done.returncode, 0, command)
+        self.assertIn(expected, done.stdout)
+        return command
+
+    def test_is_triaged(self):
+        self.write('"HEA"\n', "fuzz", "fuzz_crash.dict")
+        # A longer one, so that there is something to minimise.
+        self.write("0123456789HEA0123456789", "fuzz", "corpus", "fuzz_crash", "seed")
+        output = self.fuzz(1, "--seconds", "20", "--minimise", "5", "crash")
+        self.assertIn("fuzz: FAILED: fuzz_crash", output)
+        self.assertRegex(output, r"input: .* \(3 bytes, found with 23\)")
+        self.assertRegex(output, r"what: .*heap-buffer-overflow")
+        self.assertIn("    byte 72\n    byte 69\n    byte 65\n", output)
+        self.assertRegex(output, r"#0 .* in overflow .*planted\.c")
+        self.assertIn("bytes:     48 45 41", output)
+        self.assertNotIn("fuzzer::", output)
+        self.reproduce(output)
+        self.assertEqual(self.files("regressions", "fuzz_crash"), [])
+        self.assertEqual(len(self.files("corpus", "fuzz_crash")), 1)
+
+    def test_is_kept_and_counted_once(self):
+        self.write('"HEA"\n', "fuzz", "fuzz_crash.dict")
+        self.fuzz(1, "--seconds", "30", "--minimise", "2", "fuzz_crash")
+        output = self.fuzz(1, "--seconds", "30", "--minimise", "2", "--keep", "fuzz_crash")
+        kept = self.files("regressions", "fuzz_crash")
+        self.assertEqual(len(kept), 1)
+        self.assertIn(os.path.relpath(kept[0], self.tree), self.reproduce(output))
+        self.assertEqual(len(self.account("fuzz_crash")["crashes"]), 1)
+        self.assertEqual(self.account("fuzz_crash")["runs"], 2)
+
+    def test_that_needs_many_executions(self):
+        output = self.fuzz(1, "--seconds", "20", "--minimise", "1", "worn")
+        self.assertIn("the input alone does not fail", output)
+        self.assertRegex(self.reproduce(output, b"fuzz_worn: worn out"), r"^build/fuzz/bin/fuzz_worn -runs=\d+ \S+$")
+
+    def test_that_needs_another_input_first(self):
+        for number, text in enumerate(("nothing", "arms", "something", "fires")):
+            path = self.write(text, "fuzz", "corpus", "fuzz_memory", text)
+            os.utime(path, (number, number))
+        output = self.fuzz(1, "--seconds", "20", "--minimise", "5", "memory")
+        words = self.reproduce(output, b"fuzz_memory: fired").split()
+        self.assertEqual(len(words), 3, words)
+        contents = []
+        for path in words[1:]:
+            with open(os.path.join(self.tree, path), "rb") as file:
+                contents.append(file.read())
+        self.assertTrue(contents[0].startswith(b"arm") and contents[1] == b"fire", contents)
+
+    def test_that_comes_only_once(self):
+        os.environ["FAILED_ONCE"] = os.path.join(self.tree, "once")
+        self.addCleanup(os.environ.pop, "FAILED_ONCE")
+        output = self.fuzz(1, "--seconds", "20", "once")
+        self.assertIn("NOT reproduced by the input alone", output)
+        self.assertIn("what:      fuzz_once: this once", output)
+        self.assertRegex(output, r"The same run again: build/fuzz/bin/fuzz_once -max_total_time=20 -seed=\d+")
+
+    def test_is_not_taken_for_another(self):
+        """A smaller input that fails in another way is refused, one that fails alike is taken."""
+        binary = self.write(r"""#!/bin/sh
+for word; do
+    case $word in
+    -exact_artifact_path=*) path=${word#*=}; printf "$SMALLER" >"$path"; exit 1;;
+    esac
+done
+echo "fuzz_two: broken in $(head -c 1 "$1") at 0x123"
+exit 1
+""", "build", "fuzz", "bin", "fuzz_two")
+        os.chmod(binary, 0o755)
+        two = targets.Target("fuzz_two", self.tree, os.path.dirname(binary), self.work)
+        found = self.write("A long", "build", "found")
+        output = crash.replay(two, found)
+        self.assertEqual(crash.signature(output), "fuzz_two: broken in A at N")
+        for smaller, expected in (("B", b"A long"), ("A long, too", b"A long"), ("A", b"A")):
+            os.environ["SMALLER"] = smaller
+            self.addCleanup(os.environ.pop, "SMALLER", None)
+            path, _ = crash.minimise(two, found, output, 1)
+            with open(path, "rb") as file:
+                self.assertEqual(file.read(), expected)
+
+
+class Sound(Tree):
+    EXPLORED = {"machine": {"date": "", "processors": 1, "processor": ""}, "commit": "", "seconds": 1, "models": [],
+                "scenarios": [], "broken": []}
+
+    def test_runs_add_up(self):
+        self.write("[libfuzzer]\nmax_len = 40\n", "fuzz", "fuzz_sound.options")
+        self.assertIn("fuzz: passed, 1 targets", self.fuzz(0, "--seconds", "2", "sound"))
+        first = self.account("fuzz_sound")
+        inputs = len(glob.glob(os.path.join(self.work, "corpus", "fuzz_sound", "*")))
+        self.assertGreater(inputs, 0)
+        self.fuzz(0, "--seconds", "2", "sound")
+        second = self.account("fuzz_sound")
+        self.assertEqual((first["runs"], second["runs"]), (1, 2))
+        self.assertGreaterEqual(first["seconds"], 2)
+        self.assertGreaterEqual(second["seconds"], first["seconds"] + 2)
+        self.assertGreater(second["executions"], first["executions"])
+        with open(os.path.join(self.work, "logs", "fuzz_sound.log"), encoding="utf-8") as log:
+            text = log.read()
+        self.assertRegex(text, rf"\s{inputs} files found in .*/corpus/fuzz_sound")
+        self.assertIn("-max_len=40", " ".join(targets.Target("fuzz_sound", self.tree, "", self.work).options()))
+        self.assertIn("nothing left to run", self.fuzz(0, "--total", "4", "sound"))
+        self.fuzz(0, "--total", str(int(second["seconds"]) + 2), "sound")
+        self.assertEqual(self.account("fuzz_sound")["runs"], 3)
+
+    def test_keep_adds_what_is_new(self):
+        self.fuzz(0, "--seconds", "2", "sound")
+        sound = targets.Target("fuzz_sound", self.tree, os.path.join(self.work, "bin"), self.work)
+        before = len(targets.files_of(sound.corpus))
+        self.assertEqual(self.files("corpus", "fuzz_sound"), [])
+        self.fuzz(0, "--seconds", "1", "--keep", "sound")
+        kept = self.files("corpus", "fuzz_sound")
+        self.assertGreater(len(kept), 0)
+        # By edges alone these are fewer than by counters; what stays reaches more by counters than these.
+        self.assertLess(len(kept), before)
+        # What reaches no more than is committed goes, and is not committed again.
+        count, _ = sound.prune()
+        shutil.copy(kept[0], os.path.join(sound.corpus, "again"))
+        self.assertEqual(sound.prune(), (count, ""))
+        self.assertEqual((sound.keep(), self.files("corpus", "fuzz_sound")), ("", kept))
+        self.assertNotIn(os.path.join(sound.corpus, "again"), targets.files_of(sound.corpus))
+
+    def test_keep_keeps_the_account(self):
+        self.fuzz(0, "--seconds", "1", "--keep", "sound")
+        committed = os.path.join(self.tree, "fuzz", "account.json")
+        with open(committed, encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["fuzz_sound"], self.account("fuzz_sound"))
+        with open(os.path.join(self.tree, "docs", "verification.md"), encoding="utf-8") as file:
+            self.assertIn("| `fuzz_sound` | 0 h 00 min 0", file.read())
+        # Another clone goes on from it.
+        shutil.rmtree(os.path.join(self.work, "corpus"))
+        os.remove(os.path.join(self.work, "account.json"))
+        self.fuzz(0, "--seconds", "1", "sound")
+        self.assertEqual(self.account("fuzz_sound")["runs"], 2)
+        # Its own sum, which is more, is not taken back by what is committed.
+        self.fuzz(0, "--seconds", "1", "sound")
+        self.assertEqual(self.account("fuzz_sound")["runs"], 3)
+
+    def test_is_left_as_it_was_by_a_failing_merge(self):
+        binary = self.write("#!/bin/sh\nexit 7\n", "build", "fuzz", "bin", "fuzz_two")
+        os.chmod(binary, 0o755)
+        two = targets.Target("fuzz_two", self.tree, os.path.dirname(binary), self.work)
+        self.write("input", "build", "fuzz", "corpus", "fuzz_two", "input")
+        self.assertEqual(two.prune(), (1, "not minimised: the merge ended with status 7"))
+
+    def test_report_has_the_account_alone(self):
+        page = self.write("# Head\n\n<!-- fuzz:begin -->\nstale\n<!-- fuzz:end -->\n\ntail\n", "docs",
+                          "verification.md")
+        self.fuzz(2, "--report")
+        self.fuzz(0, "--seconds", "1", "sound")
+        self.fuzz(0, "--report")
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        self.assertTrue(text.startswith("# Head\n\n<!-- fuzz:begin -->\n") and text.endswith("end -->\n\ntail\n"), text)
+        self.assertNotIn("stale", text)
+        entry = self.account("fuzz_sound")
+        self.assertIn(f"| `fuzz_sound` | 0 h 00 min 0{int(entry['seconds'])} s | {entry['executions']:,} | ", text)
+        # What ci/explore writes keeps it, and is kept.
+        results = self.write(json.dumps(self.EXPLORED), "results.json")
+        subprocess.run([sys.executable, "-B", os.path.join(SOURCE, "ci", "explore_page.py"), results, page], check=True)
+        self.fuzz(0, "--report")
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn("What is broken on purpose", text.split("<!-- fuzz:begin -->\n## Fuzzing\n")[0])
+        self.assertEqual(text.count("| `fuzz_sound` | "), 1)
+        os.remove(page)
+        self.fuzz(0, "--report")
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        self.assertTrue(text.startswith("<!-- fuzz:begin -->\n## Fuzzing\n"), text)
+        other = os.path.join(self.tree, "docs", "other.md")
+        self.fuzz(0, "--report", "docs/other.md")
+        self.fuzz(0, "--report", "docs/other.md")
+        with open(other, encoding="utf-8") as file:
+            self.assertEqual(file.read().count("fuzz_sound"), 1)
+
+    def test_an_interrupt_saves_what_was_done(self):
+        with subprocess.Popen(self.command("--seconds", "60", "sound"), stdout=subprocess.PIPE, text=True,
+                              start_new_session=True) as process:
+            time.sleep(3)
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 130, output)
+        self.assertIn("interrupted", output)
+        entry = self.account("fuzz_sound")
+        self.assertGreater(entry["seconds"], 1)
+        self.assertGreater(entry["executions"], 0)
+        running = map(program_of, glob.glob("/proc/[0-9]*"))
+        self.assertEqual([path for path in running if path.startswith(self.work)], [])
+
+    def test_usage(self):
+        self.assertEqual(self.fuzz(0, "--list").split(), sorted(os.listdir(self.binaries)))
+        self.assertIn("no such target: fuzz_nonsense; there are: fuzz_crash", self.fuzz(2, "nonsense"))
+        self.assertIn("must be at least 1", self.fuzz(2, "--seconds", "0"))
+
+
+class Coverage(Tree):
+    SOURCE = """
+#define BETWEEN(x, low, high) ((x) > (low) && (x) < (high))
+static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }
+int main(int count, char **words)
+{
+    (void)words;
+    if (count > 7)
+        return inner(count);
+    return BETWEEN(count, 0, 5) ? 0 : 1;
+}
+"""
+
+    def test_names_each_side(self):
+        source = os.path.realpath(self.write(self.SOURCE, "source.c"))
+        binary, raw, profile = (os.path.join(self.tree, name) for name in ("binary", "raw", "profile"))
+        subprocess.run(["clang", "-fprofile-instr-generate", "-fcoverage-mapping", source, "-o", binary], check=True)
+        subprocess.run([binary], env={**os.environ, "LLVM_PROFILE_FILE": raw}, check=True)
+        subprocess.run(["llvm-profdata", "merge", "-o", profile, raw], check=True)
+        exported = subprocess.run(["llvm-cov", "export", binary, f"-instr-profile={profile}"], stdout=subprocess.PIPE,
+                                  check=True).stdout
+        sides, lines = branches.read(exported)
+        self.assertEqual(lines, (5, 7))
+        place = (source, 9, 12)
+        self.assertEqual(sides[(source, 7, 9, (), "true")], 0)
+        self.assertEqual(sides[(source, 7, 9, (), "false")], 1)
+        in_macro = sorted((inner, side, count) for (*where, inner, side), count in sides.items()
+                          if tuple(where) == place and inner)
+        self.assertEqual([(side, count) for _, side, count in in_macro],
+                         [("false", 0), ("true", 1), ("false", 0), ("true", 1)])
+        self.assertEqual(list(branches.unreached(sides, os.path.realpath(self.tree))), [
+            f"source.c:{line}" for line in (
+                "3:34: not evaluated: static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }",
+                "3:34: not evaluated: static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }",
+                "7:9: never true: if (count > 7)",
+                "9:12: never false: return BETWEEN(count, 0, 5) ? 0 : 1;",
+                "9:12: never false: return BETWEEN(count, 0, 5) ? 0 : 1;")])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
