@@ -24,8 +24,12 @@ static void aim(void)
 
 static bool fails(enum hs_os_call call)
 {
-    if (!gate.is_armed || gate.passing-- > 0)
+    if (!gate.is_armed)
         return false;
+    if (gate.passing > 0) {
+        gate.passing--;
+        return false;
+    }
     player.may_fail = true;
     aim();
     if (call != HS_OS_MMAP && call != HS_OS_MREMAP)

@@ -172,7 +172,8 @@ static bool visit_block(const struct heapster_block_info *info, void *context)
 {
     struct tour *tour = context;
     const struct model *model = &tour->heap->model;
-    size_t offset = (size_t)((uintptr_t)info->payload - (uintptr_t)tour->heap->buffer);
+    uintptr_t begin = (uintptr_t)tour->heap->buffer, address = (uintptr_t)info->payload;
+    size_t offset = address >= begin ? address - begin : BUFFER_BYTES;
     const struct model_block *expected;
 
     if (info->arena != HS_ARENA_FIRST_CLASS || offset >= BUFFER_BYTES)

@@ -13,6 +13,15 @@ static struct fuzz_pieces pieces, others;
 
 /* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
+static size_t draw_near_boundary(struct kit_rng *rng, size_t boundaries)
+{
+    size_t boundary = fuzz_boundaries[kit_rng_below(rng, boundaries)], distance = kit_rng_below(rng, 17);
+
+    if (kit_rng_below(rng, 2) == 0)
+        return boundary > distance ? boundary - distance : 0;
+    return distance < SIZE_MAX - boundary ? boundary + distance : SIZE_MAX;
+}
+
 static size_t draw_size(struct kit_rng *rng)
 {
     uint64_t dice = kit_rng_below(rng, 400);
@@ -22,10 +31,10 @@ static size_t draw_size(struct kit_rng *rng)
     if (dice < 300)
         return kit_rng_below(rng, 2048);
     if (dice < 390) /* up to a few KiB: boundaries beyond cost pages, and are drawn less */
-        return fuzz_boundaries[kit_rng_below(rng, 18)] + kit_rng_below(rng, 33) - 16;
+        return draw_near_boundary(rng, 18);
     if (dice < 399 || kit_rng_below(rng, 4) != 0)
         return kit_rng_below(rng, UINT64_C(72) * 1024);
-    return fuzz_boundaries[kit_rng_below(rng, fuzz_boundary_count)] + kit_rng_below(rng, 33) - 16;
+    return draw_near_boundary(rng, fuzz_boundary_count);
 }
 
 static uint8_t draw_kind(struct kit_rng *rng)

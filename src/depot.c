@@ -398,7 +398,8 @@ bool hs_depot_is_unused(struct hs_depot *depot, uint64_t now_ms, uint64_t decay_
     bool is_unused = false;
 
     hs_mutex_lock(&depot->lock);
-    if (now_ms - depot->asked_at_ms >= decay_ms) {
+    /* The time was read before the lock was taken, and may be older than that of the last one who asked. */
+    if (now_ms >= depot->asked_at_ms && now_ms - depot->asked_at_ms >= decay_ms) {
         uint64_t taken = hs_load_relaxed(&depot->taken); /* relaxed: as in count_locked */
 
         is_unused = taken == depot->seen_taken;

@@ -44,7 +44,8 @@ static bool apply(uint64_t found, uint64_t *value, const void *context)
 
     switch (operand->update) {
     case HS_EXPLORE_ADD:
-        *value = (found + operand->operand) & operand->mask;
+        (void)__builtin_add_overflow(found, operand->operand, value); /* wraps around, as the field does */
+        *value &= operand->mask;
         break;
     case HS_EXPLORE_OR:
         *value = found | operand->operand;

@@ -54,8 +54,10 @@ static bool sees(const struct kit_block *block, struct sight *sight)
 {
     uintptr_t address = kit_get(block->address), end = address + kit_get(block->usable_bytes);
 
+    if (address == 0)
+        return false;
     *sight = (struct sight){address / LINE_BYTES, (end - 1) / LINE_BYTES, block, kit_get(block->id)};
-    return address != 0;
+    return true;
 }
 
 /* A heap of sights by line, made in place, then taken apart. */

@@ -4,6 +4,7 @@
 
 #include "faults.h"
 #include "heapster.h"
+#include "sync.h"
 
 /* ---- a hand-over as it should be --------------------------------------------------------------------------------- */
 
@@ -153,6 +154,27 @@ static void race_in_large(void)
     heapster_free(block);
 }
 
+/* A field that is atomic in the seam's eyes, and that somebody writes past the seam: what the annotations for helgrind
+ * and drd would hide, ThreadSanitizer sees. */
+static _Atomic uint32_t field;
+
+static void *write_by_seam(void *nothing)
+{
+    hs_store_relaxed(&field, 1); /* fault */
+    return nothing;
+}
+
+static void *write_past_seam(void *nothing)
+{
+    *(volatile uint32_t *)&field = 2; /* fault */
+    return nothing;
+}
+
+static void race_past_seam(void)
+{
+    run(write_by_seam, write_past_seam, NULL);
+}
+
 static void *free_it(void *block)
 {
     heapster_free(block);
@@ -190,7 +212,7 @@ static void freed_by_other_thread(void)
     }
 
 const struct fault_case thread_cases[] = {
-    CASE(handed_over),           CASE(reused),        CASE(race),
-    CASE(race_in_used_memory),   CASE(race_in_large), CASE(race_with_free),
-    CASE(freed_by_other_thread), {NULL, NULL},
+    CASE(handed_over),           CASE(reused),         CASE(race),
+    CASE(race_in_used_memory),   CASE(race_in_large),  CASE(race_with_free),
+    CASE(freed_by_other_thread), CASE(race_past_seam), {NULL, NULL},
 };

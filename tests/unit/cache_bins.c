@@ -363,6 +363,27 @@ static void a_depot_whose_memory_is_not_taken_back_uses_it_again(void **state)
     run_in_thread(empty_the_depot_while_nothing_is_taken_back, NULL);
 }
 
+/* Who asks read the clock before the lock: one may come with an older time than the one before. */
+static void ask_whether_the_depot_is_unused(void *context)
+{
+    uint64_t now_ms = hs_os_now_ms() + 100000, decay_ms = 1000;
+    struct hs_depot *depot;
+
+    (void)context;
+    heapster_free(heapster_malloc(LARGEST_REQUEST)); /* makes the cache */
+    depot = hs_cache_self->arena->depot;
+    (void)hs_depot_is_unused(depot, now_ms, decay_ms);
+    REQUIRE(!hs_depot_is_unused(depot, now_ms - 1, decay_ms));
+    REQUIRE(!hs_depot_is_unused(depot, now_ms + decay_ms - 1, decay_ms));
+    REQUIRE(hs_depot_is_unused(depot, now_ms + decay_ms, decay_ms));
+}
+
+static void an_older_time_makes_no_depot_unused(void **state)
+{
+    (void)state;
+    run_in_thread(ask_whether_the_depot_is_unused, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -375,6 +396,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(empty_bins_make_room_for_others),
         cmocka_unit_test(trim_empties_cache_depot_and_inbox),
         cmocka_unit_test(a_depot_whose_memory_is_not_taken_back_uses_it_again),
+        cmocka_unit_test(an_older_time_makes_no_depot_unused),
     };
 
     return run_named(tests, COUNT_OF(tests), argc, argv);

@@ -1,0 +1,30 @@
+# No test is forgotten: each source of a folder, and each script that can be started, is named in the CMakeLists.txt that
+# is to have it. A merge may lose such a line, and nobody misses what is not run.
+
+# heapster_expect_registered(<folder> [<folder of the CMakeLists.txt>])
+function(heapster_expect_registered folder)
+    set(folder ${PROJECT_SOURCE_DIR}/${folder})
+    set(list ${folder})
+    if(ARGC GREATER 1)
+        set(list ${PROJECT_SOURCE_DIR}/${ARGV1})
+    endif()
+    file(READ ${list}/CMakeLists.txt text)
+    file(GLOB files CONFIGURE_DEPENDS ${folder}/*.c ${folder}/*.py)
+    foreach(file IN LISTS files)
+        cmake_path(GET file STEM stem)
+        cmake_path(GET file EXTENSION extension)
+        file(STRINGS ${file} starts REGEX "__main__")
+        if(NOT text MATCHES "(^|[^A-Za-z0-9_])${stem}([^A-Za-z0-9_]|$)" AND (extension STREQUAL ".c" OR starts))
+            message(FATAL_ERROR "${file} is not in ${list}/CMakeLists.txt")
+        endif()
+    endforeach()
+endfunction()
+
+foreach(folder tests/unit tests/model tests/checks tests/matrix tests/fuzz tests/seam tests/sanitizers
+        stress/explore/selftest)
+    heapster_expect_registered(${folder})
+endforeach()
+heapster_expect_registered(stress/selftest stress)
+heapster_expect_registered(stress/scenarios stress)
+heapster_expect_registered(bench/selftest bench)
+heapster_expect_registered(bench/workloads bench)
