@@ -1,5 +1,6 @@
 #include "format.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* Payloads; each is tried with what lies around it, too. Blocks are 8 bytes longer. */
@@ -17,6 +18,7 @@ enum { DIFFERENCE_LEAST = -16, DIFFERENCE_MOST = 15, HALF = 32768 };
 
 /* Half of what a number can be below the largest block of an arena. */
 #define REGION_BYTES (((size_t)255 << 20) - HALF)
+#define SIGNED_BYTES ((size_t)PTRDIFF_MAX - HALF)
 
 static size_t base_of(enum unit unit, size_t number)
 {
@@ -34,7 +36,7 @@ static size_t base_of(enum unit unit, size_t number)
     case UNIT_REGION:
         return REGION_BYTES + number * 32;
     case UNIT_SIGNED:
-        return (size_t)PTRDIFF_MAX - HALF + number;
+        return SIGNED_BYTES + number;
     case UNIT_HUGE:
         return SIZE_MAX - number;
     }
@@ -64,13 +66,20 @@ static bool try_unit(uint8_t *encoded, size_t bytes, enum unit unit, size_t numb
     return false;
 }
 
+/* How many times `step`, so that what is left is a difference. */
+static size_t steps_to(size_t bytes, size_t step)
+{
+    return bytes / step + (bytes % step + 8) / step;
+}
+
 void fuzz_encode_size(uint8_t *encoded, size_t bytes)
 {
     if (bytes <= UINT16_MAX && try_unit(encoded, bytes, UNIT_LONG, bytes))
         return;
-    if (try_unit(encoded, bytes, UNIT_16, (bytes + 8) / 16) || try_unit(encoded, bytes, UNIT_256, (bytes + 8) / 256) ||
-        try_unit(encoded, bytes, UNIT_REGION, (bytes - REGION_BYTES + 8) / 32) ||
-        try_unit(encoded, bytes, UNIT_SIGNED, bytes - (size_t)PTRDIFF_MAX + HALF) ||
+    if (try_unit(encoded, bytes, UNIT_16, steps_to(bytes, 16)) ||
+        try_unit(encoded, bytes, UNIT_256, steps_to(bytes, 256)) ||
+        (bytes >= REGION_BYTES && try_unit(encoded, bytes, UNIT_REGION, steps_to(bytes - REGION_BYTES, 32))) ||
+        (bytes >= SIGNED_BYTES && try_unit(encoded, bytes, UNIT_SIGNED, bytes - SIGNED_BYTES)) ||
         try_unit(encoded, bytes, UNIT_HUGE, SIZE_MAX - bytes))
         return;
     /* Nothing stands for it: the nearest below, in steps of 256 bytes. */
@@ -92,7 +101,7 @@ static size_t decode_alignment(uint8_t byte)
 
 static void decode_op(struct fuzz_op *op, const uint8_t *bytes, unsigned kinds)
 {
-    op->kind = (uint8_t)(1 + (bytes[0] - 1U) % kinds);
+    op->kind = (uint8_t)(1 + (bytes[0] != 0 ? bytes[0] - 1U : UINT_MAX) % kinds);
     op->slot = bytes[1] % FUZZ_SLOTS;
     op->lane = bytes[1] / FUZZ_SLOTS;
     op->bytes = fuzz_size(bytes + 2);

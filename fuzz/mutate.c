@@ -13,13 +13,19 @@ static struct fuzz_pieces pieces, others;
 
 /* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
-static size_t draw_near_boundary(struct kit_rng *rng, size_t boundaries)
+/* At most so much above or below. */
+static size_t draw_near(struct kit_rng *rng, size_t bytes, size_t most)
 {
-    size_t boundary = fuzz_boundaries[kit_rng_below(rng, boundaries)], distance = kit_rng_below(rng, 17);
+    size_t distance = kit_rng_below(rng, most + 1);
 
     if (kit_rng_below(rng, 2) == 0)
-        return boundary > distance ? boundary - distance : 0;
-    return distance < SIZE_MAX - boundary ? boundary + distance : SIZE_MAX;
+        return bytes > distance ? bytes - distance : 0;
+    return distance < SIZE_MAX - bytes ? bytes + distance : SIZE_MAX;
+}
+
+static size_t draw_near_boundary(struct kit_rng *rng, size_t boundaries)
+{
+    return draw_near(rng, fuzz_boundaries[kit_rng_below(rng, boundaries)], 16);
 }
 
 static size_t draw_size(struct kit_rng *rng)
@@ -130,7 +136,6 @@ static void copy_op(unsigned at, unsigned to, struct kit_rng *rng)
 
 static void change_op(uint8_t *op, struct kit_rng *rng)
 {
-    size_t bytes;
 
     switch (kit_rng_below(rng, 7)) {
     case 0: /* another slot */
@@ -140,11 +145,10 @@ static void change_op(uint8_t *op, struct kit_rng *rng)
         op[1] = (uint8_t)((op[1] & 0x1F) | kit_rng_below(rng, FUZZ_LANES) << 5);
         break;
     case 2: /* a boundary, and what lies around it */
-        bytes = fuzz_boundaries[kit_rng_below(rng, fuzz_boundary_count)];
-        fuzz_encode_size(op + 2, bytes + kit_rng_below(rng, 33) - 16);
+        fuzz_encode_size(op + 2, draw_near_boundary(rng, fuzz_boundary_count));
         break;
     case 3: /* near what it is */
-        fuzz_encode_size(op + 2, fuzz_size(op + 2) + kit_rng_below(rng, 65) - 32);
+        fuzz_encode_size(op + 2, draw_near(rng, fuzz_size(op + 2), 32));
         break;
     case 4:
         op[0] = draw_kind(rng);

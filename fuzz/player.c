@@ -88,7 +88,7 @@ void player_refused(size_t bytes, size_t alignment, unsigned arena)
     bool is_scarce = arena != 0 && player.arenas[arena - 1].source != PLAYER_MMAP;
 
     player_expect_errno(true);
-    if (bytes < LIKELY_BYTES && alignment < LIKELY_BYTES && (alignment & (alignment - 1)) == 0 && alignment != 0 &&
+    if (bytes < LIKELY_BYTES && alignment < LIKELY_BYTES && alignment != 0 && (alignment & (alignment - 1)) == 0 &&
         !is_scarce && !player.may_fail)
         fuzz_fail("no memory for %zu bytes aligned to %zu", bytes, alignment);
 }

@@ -270,12 +270,10 @@ static void use_all(struct player_slot *slot)
 /* Products that do not fit, and requests beyond what a pointer difference can say: NULL and ENOMEM, nothing else. */
 static void overflow(const struct fuzz_op *op, struct player_slot *slot)
 {
-    size_t count = SIZE_MAX / (1 + op->bytes % 64) + 1 + op->count;
-    size_t bytes = 1 + op->bytes % 64;
+    size_t bytes = 1 + op->bytes % 64, fitting = SIZE_MAX / bytes;
+    size_t count = 1 + op->count < SIZE_MAX - fitting ? fitting + 1 + op->count : SIZE_MAX;
     void *block;
 
-    if (count < SIZE_MAX / bytes)
-        count = SIZE_MAX;
     errno = PLAYER_ERRNO;
     block = op->count & 1 ? heapster_calloc(count, bytes) : heapster_reallocarray(slot->block, count, bytes);
     if (block != NULL || errno != ENOMEM)
