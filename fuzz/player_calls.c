@@ -270,8 +270,8 @@ static void use_all(struct player_slot *slot)
 /* Products that do not fit, and requests beyond what a pointer difference can say: NULL and ENOMEM, nothing else. */
 static void overflow(const struct fuzz_op *op, struct player_slot *slot)
 {
-    size_t bytes = 1 + op->bytes % 64, fitting = SIZE_MAX / bytes;
-    size_t count = 1 + op->count < SIZE_MAX - fitting ? fitting + 1 + op->count : SIZE_MAX;
+    size_t bytes = 1 + op->bytes % 64, fitting = SIZE_MAX / bytes, more = 1U + op->count;
+    size_t count = more < SIZE_MAX - fitting ? fitting + more : SIZE_MAX;
     void *block;
 
     errno = PLAYER_ERRNO;
