@@ -30,6 +30,7 @@ HEAPSTER_API size_t malloc_usable_size(void *ptr);
 
 void *malloc(size_t bytes)
 {
+    HS_VISIBLE_CALL;
     return hs_malloc(bytes);
 }
 
@@ -50,6 +51,7 @@ void *reallocarray(void *ptr, size_t count, size_t bytes)
 
 void free(void *ptr)
 {
+    HS_VISIBLE_CALL;
     hs_free(ptr);
 }
 

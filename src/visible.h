@@ -10,11 +10,11 @@
  *     program    --- | bytes asked for ###### ------- | --- | ---------------------------------- | ---
  *                      # open, new: uninitialised       - closed: an access is reported
  *
- *     hs_memory_close     a region is added, a large mapping made          arena_grow.c, large.c
- *     hs_visible_allocated a block is handed out                           api.c, fastpath.h
- *     hs_visible_resized  it stays where it is and changes its size        api.c
- *     hs_visible_freed    it comes back, or ends with its arena            cache.h, cache.c, api.c, arena_trim.c,
- * large.c hs_memory_open      memory leaves the heap                           os.c, arena_grow.c
+ *     hs_memory_close       a region is added, a large mapping made         arena_grow.c, large.c
+ *     hs_visible_allocated  a block is handed out                          api.c, fastpath.h
+ *     hs_visible_resized    it stays where it is and changes its size      api.c
+ *     hs_visible_freed      it comes back, or ends with its arena          cache, api.c, arena_trim.c, large.c
+ *     hs_memory_open        memory leaves the heap                         os.c, arena_grow.c
  *
  * Ownership. Each is called by who owns the block alone, before another thread can get at it: freed before the state
  * changes that publishes it, allocated after the one that takes it. So no two threads speak of one block at a time, and
