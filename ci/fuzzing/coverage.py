@@ -85,7 +85,8 @@ class Measured:
         os.makedirs(scratch)
         amount, folders = (["-runs=0"], self.target.seeds()) if way == "seeds" else (
             [f"-max_total_time={seconds}", "-seed=1"], [scratch])
-        text = call([self.target.binary, *amount, *self.target.options(), *(folders or [scratch])],
+        text = call([self.target.binary, *amount, f"-artifact_prefix={os.path.dirname(scratch)}/",
+                     *self.target.options(), *(folders or [scratch])],
                     env={**os.environ, "LLVM_PROFILE_FILE": self.raw})
         with open(os.path.join(self.report, "run.txt"), "w", encoding="utf-8") as file:
             file.write(text)

@@ -99,7 +99,7 @@ class Crash(Tree):
         self.write('"HEA"\n', "fuzz", "fuzz_crash.dict")
         # A longer one, so that there is something to minimise.
         self.write("0123456789HEA0123456789", "fuzz", "corpus", "fuzz_crash", "seed")
-        output = self.fuzz(1, "--seconds", "20", "--minimise", "5", "crash")
+        output = self.fuzz(1, "--seconds", "20", "--minimise", "2", "crash")
         self.assertIn("fuzz: FAILED: fuzz_crash", output)
         self.assertRegex(output, r"input: .* \(3 bytes, found with 23\)")
         self.assertRegex(output, r"what: .*heap-buffer-overflow")
@@ -113,8 +113,8 @@ class Crash(Tree):
 
     def test_is_kept_and_counted_once(self):
         self.write('"HEA"\n', "fuzz", "fuzz_crash.dict")
-        self.fuzz(1, "--seconds", "30", "--minimise", "2", "fuzz_crash")
-        output = self.fuzz(1, "--seconds", "30", "--minimise", "2", "--keep", "fuzz_crash")
+        self.fuzz(1, "--seconds", "30", "--minimise", "1", "fuzz_crash")
+        output = self.fuzz(1, "--seconds", "30", "--minimise", "1", "--keep", "fuzz_crash")
         kept = self.files("regressions", "fuzz_crash")
         self.assertEqual(len(kept), 1)
         self.assertIn(os.path.relpath(kept[0], self.tree), self.reproduce(output))
@@ -130,7 +130,7 @@ class Crash(Tree):
         for number, text in enumerate(("nothing", "arms", "something", "fires")):
             path = self.write(text, "fuzz", "corpus", "fuzz_memory", text)
             os.utime(path, (number, number))
-        output = self.fuzz(1, "--seconds", "20", "--minimise", "5", "memory")
+        output = self.fuzz(1, "--seconds", "20", "--minimise", "2", "memory")
         words = self.reproduce(output, b"fuzz_memory: fired").split()
         self.assertEqual(len(words), 3, words)
         contents = []
@@ -177,22 +177,22 @@ class Sound(Tree):
 
     def test_runs_add_up(self):
         self.write("[libfuzzer]\nmax_len = 40\n", "fuzz", "fuzz_sound.options")
-        self.assertIn("fuzz: passed, 1 targets", self.fuzz(0, "--seconds", "2", "sound"))
+        self.assertIn("fuzz: passed, 1 targets", self.fuzz(0, "--seconds", "1", "sound"))
         first = self.account("fuzz_sound")
         inputs = len(glob.glob(os.path.join(self.work, "corpus", "fuzz_sound", "*")))
         self.assertGreater(inputs, 0)
-        self.fuzz(0, "--seconds", "2", "sound")
+        self.fuzz(0, "--seconds", "1", "sound")
         second = self.account("fuzz_sound")
         self.assertEqual((first["runs"], second["runs"]), (1, 2))
-        self.assertGreaterEqual(first["seconds"], 2)
-        self.assertGreaterEqual(second["seconds"], first["seconds"] + 2)
+        self.assertGreaterEqual(first["seconds"], 1)
+        self.assertGreaterEqual(second["seconds"], first["seconds"] + 1)
         self.assertGreater(second["executions"], first["executions"])
         with open(os.path.join(self.work, "logs", "fuzz_sound.log"), encoding="utf-8") as log:
             text = log.read()
         self.assertRegex(text, rf"\s{inputs} files found in .*/corpus/fuzz_sound")
         self.assertIn("-max_len=40", " ".join(targets.Target("fuzz_sound", self.tree, "", self.work).options()))
-        self.assertIn("nothing left to run", self.fuzz(0, "--total", "4", "sound"))
-        self.fuzz(0, "--total", str(int(second["seconds"]) + 2), "sound")
+        self.assertIn("nothing left to run", self.fuzz(0, "--total", "2", "sound"))
+        self.fuzz(0, "--total", str(int(second["seconds"]) + 1), "sound")
         self.assertEqual(self.account("fuzz_sound")["runs"], 3)
 
     def test_keep_adds_what_is_new(self):
@@ -208,7 +208,9 @@ class Sound(Tree):
         # What reaches no more than is committed goes, and is not committed again.
         count, _ = sound.prune()
         shutil.copy(kept[0], os.path.join(sound.corpus, "again"))
-        self.assertEqual(sound.prune(), (count, ""))
+        again, trouble = sound.prune()
+        self.assertLessEqual(again, count)
+        self.assertEqual(trouble, "")
         self.assertEqual((sound.keep(), self.files("corpus", "fuzz_sound")), ("", kept))
         self.assertNotIn(os.path.join(sound.corpus, "again"), targets.files_of(sound.corpus))
 
