@@ -10,6 +10,7 @@
 #include "heap.h"
 #include "memory.h"
 #include "order.h"
+#include "pairs.h"
 #include "search.h"
 #include "world.h"
 
@@ -227,6 +228,8 @@ static void take(struct hs_mutex *mutex, struct handover *handover, const void *
 {
     struct thread *self = engine_self();
 
+    if (handover->let_go != NULL && handover->last_holder != (int)execution.current)
+        pairs_note(handover->let_go, place);
     handover->holder = (int)execution.current;
     execution.locks_held++;
     order_acquire(mutex);
@@ -288,6 +291,8 @@ void hs_mutex_unlock_unranked(struct hs_mutex *mutex)
     if (handover->holder != (int)execution.current)
         engine_fail("a thread unlocks what it does not hold");
     note_holder(mutex, NULL);
+    handover->last_holder = handover->holder;
+    handover->let_go = __builtin_return_address(0);
     handover->holder = -1;
     execution.locks_held--;
     order_release(mutex);

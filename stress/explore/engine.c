@@ -346,6 +346,8 @@ void engine_wait(void)
     uint8_t candidates[THREADS_MOST];
     unsigned count = find_candidates(candidates);
 
+    /* A thread may wait again before its next operation, and each time is asked about. */
+    engine_self()->steps++;
     if (count == 0 && engine_self()->has_yielded) {
         engine_self()->has_yielded = false;
         return;

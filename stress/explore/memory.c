@@ -8,6 +8,7 @@
 #include "build.h"
 #include "engine.h"
 #include "order.h"
+#include "pairs.h"
 #include "search.h"
 #include "world.h"
 
@@ -17,6 +18,7 @@ struct store {
     uint64_t value;
     uint64_t event;
     struct knowledge carried; /* what an acquire load of it learns */
+    const void *place;
     uint16_t epoch;           /* of the thread that stored; 0: it happened before all threads */
     uint8_t thread;
 };
@@ -287,6 +289,13 @@ static unsigned count_readable(const struct location *location)
     return readable;
 }
 
+/* Of a store that the current thread reads. */
+static void note_read(const struct store *store, const void *place)
+{
+    if (store->epoch != 0 && store->thread != execution.current)
+        pairs_note(store->place, place);
+}
+
 static void learn(const struct store *store)
 {
     knowledge_join(&engine_self()->knows, &store->carried);
@@ -309,6 +318,7 @@ uint64_t memory_load(const volatile void *address, size_t bytes, bool acquires, 
     location->seen[execution.current] = location->first + index;
     event = engine_event(EVENT_LOAD, address, store->value, stale, store->event, place);
     location->reads += event;
+    note_read(store, place);
     if (acquires) {
         order_acquire(address);
         learn(store);
@@ -322,7 +332,7 @@ static void append(struct location *location, uint64_t value, const struct store
     struct thread *self = engine_self();
     const volatile void *address = (const volatile void *)location->address;
     uint64_t cause = engine_mix(newest_of(location)->event, location->reads);
-    struct store store = {.value = value, .thread = (uint8_t)execution.current};
+    struct store store = {.value = value, .place = place, .thread = (uint8_t)execution.current};
 
     if (continued != NULL)
         store.carried = continued->carried;
@@ -365,6 +375,7 @@ uint64_t memory_update(volatile void *address, size_t bytes, memory_next *next, 
     uint64_t value;
 
     note_access(address, bytes, ATOMIC_READ, place);
+    note_read(&found, place);
     if (!next(found.value, &value, context)) {
         location->seen[execution.current] = location->first + location->count - 1U;
         location->reads += engine_event(EVENT_EXCHANGE_FAILED, address, found.value, 0, found.event, place);

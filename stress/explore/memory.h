@@ -65,6 +65,8 @@ void memory_make_new(const volatile void *address, size_t bytes);
 struct handover {
     uint32_t generation; /* of the execution it belongs to */
     int holder;          /* -1: nobody */
+    int last_holder;
+    const void *let_go; /* where it did; NULL: nobody held it in this execution */
     uint64_t event;
     struct knowledge knowledge;
 };

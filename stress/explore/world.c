@@ -207,6 +207,11 @@ uint64_t world_name(const volatile void *address)
     return ((uint64_t)index << 32) + (uint64_t)((uintptr_t)address - (uintptr_t)spans[index].base);
 }
 
+const void *world_library(void)
+{
+    return spans[SPAN_GLOBALS].base;
+}
+
 const volatile void *world_address(uint64_t name)
 {
     return name >> 32 < SPANS ? spans[name >> 32].base + (name & UINT32_MAX) : NULL;
