@@ -237,7 +237,8 @@ void engine_vanish_others(void)
         /* The child's memory is what all of them had written when it was copied. */
         knowledge_join(&engine_self()->knows, &thread->knows);
         fiber_join(fibers[i]);
-        if (i != execution.current && thread->state != THREAD_ENDED)
+        /* Those too that have done all they do: they live on in the parent alone. */
+        if (i != execution.current)
             thread->state = THREAD_VANISHED;
     }
 }

@@ -19,7 +19,7 @@ struct store {
     uint64_t event;
     struct knowledge carried; /* what an acquire load of it learns */
     const void *place;
-    uint16_t epoch;           /* of the thread that stored; 0: it happened before all threads */
+    uint16_t epoch; /* of the thread that stored; 0: it happened before all threads */
     uint8_t thread;
 };
 
@@ -39,10 +39,9 @@ enum access { PLAIN_WRITE, PLAIN_READ, ATOMIC_WRITE, ATOMIC_READ, ACCESSES };
 
 /* The last accesses to each of 8 bytes, by the epoch of each thread. */
 struct cell {
-    uint32_t generation;
     uint8_t threads;   /* that have used it, a bit each */
     uint8_t locations; /* the bytes where an atomic location begins */
-    uint16_t epochs[ACCESSES][8][THREADS_MOST];
+    uint16_t epochs[ACCESSES][THREADS_MOST][8];
     const void *places[THREADS_MOST]; /* of the last access */
 };
 
@@ -50,6 +49,7 @@ static enum memory_model model = MODEL_C11;
 static uint32_t generation;
 static struct location *locations;
 static struct cell *cells;
+static uint32_t *cell_generations; /* apart, so that many become new at once */
 static struct handover *handovers;
 static const struct hs_mutex **handover_owners;
 
@@ -68,6 +68,7 @@ void memory_init(void)
 {
     locations = map_or_die(LOCATIONS * sizeof *locations);
     cells = map_or_die(world_cells * sizeof *cells);
+    cell_generations = map_or_die(world_cells * sizeof *cell_generations);
     handovers = map_or_die(MUTEXES * sizeof *handovers);
     handover_owners = map_or_die(MUTEXES * sizeof(void *));
 }
@@ -86,21 +87,20 @@ void memory_forget(void)
 
 static struct cell *cell_at(const volatile void *address)
 {
-    struct cell *cell = &cells[world_cell(address)];
+    size_t index = world_cell(address);
 
-    if (cell->generation != generation) {
-        explore_zero(cell, sizeof *cell);
-        cell->generation = generation;
+    if (cell_generations[index] != generation) {
+        explore_zero(&cells[index], sizeof cells[index]);
+        cell_generations[index] = generation;
     }
-    return cell;
+    return &cells[index];
 }
 
 void memory_make_new(const volatile void *address, size_t bytes)
 {
     uintptr_t first = (uintptr_t)address & ~(uintptr_t)7, end = (uintptr_t)address + bytes;
 
-    for (uintptr_t at = first; at < end; at += 8)
-        cells[world_cell((const void *)at)].generation = 0;
+    explore_zero(&cell_generations[world_cell((const void *)first)], (end - first + 7) / 8 * sizeof *cell_generations);
 }
 
 static const char *access_name(enum access access)
@@ -118,22 +118,25 @@ static bool conflicts(enum access one, enum access other)
     return one == PLAIN_WRITE || other == PLAIN_WRITE || one == ATOMIC_WRITE || other == ATOMIC_WRITE;
 }
 
-static void expect_no_race(const struct cell *cell, unsigned byte, enum access access, const volatile void *address,
-                           const void *place)
+static void expect_no_race_with(const struct cell *cell, unsigned thread, enum access other, unsigned first,
+                                unsigned count, enum access access, const volatile char *address, const void *place)
 {
-    const struct clock *before = &engine_self()->knows.before;
+    uint16_t known = engine_self()->knows.before.at[thread];
 
-    for (unsigned other = 0; other < ACCESSES; other++) {
-        if (!conflicts(access, (enum access)other))
-            continue;
-        for (unsigned thread = 0; thread < THREADS_MOST; thread++) {
-            if (thread == execution.current || cell->epochs[other][byte][thread] <= before->at[thread])
-                continue;
+    for (unsigned byte = first; byte < first + count; byte++)
+        if (cell->epochs[other][thread][byte] > known)
             engine_fail("race: %s by thread %u at %p beside %s by thread %u at %p, both of byte %#llx",
-                        access_name(access), execution.current + 1, place, access_name((enum access)other), thread + 1,
-                        cell->places[thread], (unsigned long long)world_name((const volatile char *)address));
-        }
-    }
+                        access_name(access), execution.current + 1, place, access_name(other), thread + 1,
+                        cell->places[thread], (unsigned long long)world_name(address + (byte - first)));
+}
+
+static void expect_no_race(const struct cell *cell, unsigned first, unsigned count, enum access access,
+                           const volatile char *address, const void *place)
+{
+    for (unsigned other = 0; other < ACCESSES; other++)
+        for (unsigned thread = 0; thread < THREADS_MOST && conflicts(access, (enum access)other); thread++)
+            if (thread != execution.current && (cell->threads >> thread & 1) != 0)
+                expect_no_race_with(cell, thread, (enum access)other, first, count, access, address, place);
 }
 
 static void note_in_cell(const volatile char *address, unsigned first, unsigned count, enum access access,
@@ -146,11 +149,10 @@ static void note_in_cell(const volatile char *address, unsigned first, unsigned 
 
     cell->threads |= (uint8_t)(1U << me);
     cell->places[me] = place;
-    for (unsigned byte = first; byte < first + count; byte++) {
-        if (!is_alone)
-            expect_no_race(cell, byte, access, address + (byte - first), place);
-        cell->epochs[access][byte][me] = epoch;
-    }
+    if (!is_alone)
+        expect_no_race(cell, first, count, access, address, place);
+    for (unsigned byte = first; byte < first + count; byte++)
+        cell->epochs[access][me][byte] = epoch;
 }
 
 static void note_access(const volatile void *address, size_t bytes, enum access access, const void *place)

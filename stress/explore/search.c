@@ -46,7 +46,7 @@ static struct {
 
     const uint8_t *bytes;
     size_t byte_count;
-    unsigned passed; /* questions since the last byte */
+    unsigned passed;        /* questions since the last byte */
     struct answers answers; /* replay */
 } search;
 
