@@ -22,7 +22,9 @@ enum { EVENTS_MOST = 1 << 16 };
 static struct fiber *driver, *fibers[THREADS_MOST];
 static struct thread threads_at_checkpoint[THREADS_MOST];
 static thread_body *running_body;
-static uint8_t *users; /* of each byte of the world: which threads used it as an address of the seam */
+static uint8_t *users;      /* of each byte of the world: which threads used it as an address of the seam */
+static size_t *used_places; /* of users, those that are not 0 */
+static size_t used_count;
 static bool found_shared;
 static unsigned on_fiber; /* whose stack this is: the current thread's, but for who impersonates another */
 static struct event *events;
@@ -66,6 +68,7 @@ void engine_init(void)
     world_init();
     memory_init();
     users = map_or_die(world_cells * 8);
+    used_places = map_or_die(world_cells * 8 * sizeof *used_places);
     events = map_or_die(EVENTS_MOST * sizeof *events);
     driver = fiber_adopt();
     for (unsigned i = 0; i < THREADS_MOST; i++)
@@ -97,7 +100,8 @@ void engine_begin(unsigned thread_count)
 {
     struct thread *threads = execution.threads;
 
-    (void)madvise(users, world_cells * 8, MADV_DONTNEED);
+    while (used_count > 0)
+        users[used_places[--used_count]] = 0;
     world_reset();
     explore_zero(&execution, sizeof execution);
     execution.thread_count = thread_count;
@@ -268,9 +272,12 @@ bool engine_found_shared(void)
 /* True where somebody else uses the address, too. */
 static bool note_use(const volatile void *address)
 {
-    uint8_t *mask = &users[index_of(address)];
+    size_t index = index_of(address);
+    uint8_t *mask = &users[index];
     uint8_t mine = (uint8_t)(1U << execution.current);
 
+    if (*mask == 0)
+        used_places[used_count++] = index;
     if (!(*mask & mine)) {
         if (*mask != 0 && (*mask & (*mask - 1)) == 0)
             found_shared = true;

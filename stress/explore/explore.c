@@ -95,7 +95,7 @@ bool explore_bytes(const struct program *program, const struct plan *plan, const
     if (!oracle_begin(program))
         return true;
     (void)search_next();
-    oracle_run();
+    oracle_rehearse();
     if (execution.outcome == OUTCOME_FAILED)
         return true;
     search_begin_bytes(bytes, count, &plan->bounds);

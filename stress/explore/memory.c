@@ -39,6 +39,7 @@ enum access { PLAIN_WRITE, PLAIN_READ, ATOMIC_WRITE, ATOMIC_READ, ACCESSES };
 
 /* The last accesses to each of 8 bytes, by the epoch of each thread. */
 struct cell {
+    uint16_t rows;     /* of the epochs, those that there are, a bit each */
     uint8_t threads;   /* that have used it, a bit each */
     uint8_t locations; /* the bytes where an atomic location begins */
     uint16_t epochs[ACCESSES][THREADS_MOST][8];
@@ -85,12 +86,15 @@ void memory_forget(void)
 
 /* ---- races ------------------------------------------------------------------------------------------------------- */
 
+_Static_assert(ACCESSES *THREADS_MOST <= 16, "a bit of a cell for each row");
+
 static struct cell *cell_at(const volatile void *address)
 {
     size_t index = world_cell(address);
 
     if (cell_generations[index] != generation) {
-        explore_zero(&cells[index], sizeof cells[index]);
+        cells[index].threads = cells[index].locations = 0;
+        cells[index].rows = 0;
         cell_generations[index] = generation;
     }
     return &cells[index];
@@ -118,6 +122,23 @@ static bool conflicts(enum access one, enum access other)
     return one == PLAIN_WRITE || other == PLAIN_WRITE || one == ATOMIC_WRITE || other == ATOMIC_WRITE;
 }
 
+/* Whether the thread has made such an access. */
+static bool has_row(const struct cell *cell, enum access access, unsigned thread)
+{
+    return (cell->rows >> ((unsigned)access * THREADS_MOST + thread) & 1) != 0;
+}
+
+static uint16_t *row_of(struct cell *cell, enum access access, unsigned thread)
+{
+    uint16_t *row = cell->epochs[access][thread];
+
+    if (!has_row(cell, access, thread)) {
+        cell->rows |= (uint16_t)(1U << ((unsigned)access * THREADS_MOST + thread));
+        explore_zero(row, sizeof cell->epochs[access][thread]);
+    }
+    return row;
+}
+
 static void expect_no_race_with(const struct cell *cell, unsigned thread, enum access other, unsigned first,
                                 unsigned count, enum access access, const volatile char *address, const void *place)
 {
@@ -135,7 +156,7 @@ static void expect_no_race(const struct cell *cell, unsigned first, unsigned cou
 {
     for (unsigned other = 0; other < ACCESSES; other++)
         for (unsigned thread = 0; thread < THREADS_MOST && conflicts(access, (enum access)other); thread++)
-            if (thread != execution.current && (cell->threads >> thread & 1) != 0)
+            if (thread != execution.current && has_row(cell, (enum access)other, thread))
                 expect_no_race_with(cell, thread, (enum access)other, first, count, access, address, place);
 }
 
@@ -145,6 +166,7 @@ static void note_in_cell(const volatile char *address, unsigned first, unsigned 
     struct cell *cell = cell_at(address);
     unsigned me = execution.current;
     uint16_t epoch = engine_self()->knows.before.at[me];
+    uint16_t *row = row_of(cell, access, me);
     bool is_alone = (cell->threads & ~(1U << me)) == 0;
 
     cell->threads |= (uint8_t)(1U << me);
@@ -152,7 +174,7 @@ static void note_in_cell(const volatile char *address, unsigned first, unsigned 
     if (!is_alone)
         expect_no_race(cell, first, count, access, address, place);
     for (unsigned byte = first; byte < first + count; byte++)
-        cell->epochs[access][me][byte] = epoch;
+        row[byte] = epoch;
 }
 
 static void note_access(const volatile void *address, size_t bytes, enum access access, const void *place)
