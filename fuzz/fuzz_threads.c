@@ -78,7 +78,7 @@ static void add(struct ops *ops, struct op op)
 
 static bool needs_block(char letter)
 {
-    return letter == OP_FREE || letter == OP_INSPECT;
+    return letter == OP_FREE || letter == OP_INSPECT || letter == OP_LOOK;
 }
 
 static bool makes_block(char letter)

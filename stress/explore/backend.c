@@ -185,6 +185,7 @@ bool backend_call_fails(const volatile void *variable)
     if (execution.is_quiet)
         return false;
     engine_point(variable);
+    memory_drain();
     fails = search_choose(CHOICE_FAULT, 2) != 0;
     execution.faults += fails;
     execution.last_call = engine_event(EVENT_OS, variable, fails, 0, execution.last_call, __builtin_return_address(0));
@@ -232,6 +233,7 @@ static void take(struct hs_mutex *mutex, struct handover *handover, const void *
         pairs_note(handover->let_go, place);
     handover->holder = (int)execution.current;
     execution.locks_held++;
+    memory_drain();
     order_acquire(mutex);
     knowledge_join(&self->knows, &handover->knowledge);
     handover->event = engine_event(EVENT_LOCK, mutex, 0, 0, handover->event, place);
@@ -290,6 +292,7 @@ void hs_mutex_unlock_unranked(struct hs_mutex *mutex)
     handover = memory_handover(mutex);
     if (handover->holder != (int)execution.current)
         engine_fail("a thread unlocks what it does not hold");
+    memory_drain();
     note_holder(mutex, NULL);
     handover->last_holder = handover->holder;
     handover->let_go = __builtin_return_address(0);

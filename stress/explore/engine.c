@@ -174,6 +174,10 @@ static void start_thread(void *context)
     unsigned thread = (unsigned)(uintptr_t)context;
 
     running_body(thread);
+    if (memory_waits()) {
+        engine_point(NULL);
+        memory_drain();
+    }
     engine_note(EVENT_END, "");
     engine_self()->state = THREAD_ENDED;
     engine_wait();
@@ -235,6 +239,7 @@ void engine_prune(void)
 
 void engine_vanish_others(void)
 {
+    memory_drain_all();
     for (unsigned i = 0; i < execution.thread_count; i++) {
         struct thread *thread = &execution.threads[i];
 
@@ -298,15 +303,12 @@ static void count_step(void)
         engine_fail("no progress: %u operations, and no end", execution.steps);
 }
 
-void engine_point(const volatile void *address)
+/* Somebody else may go on first. */
+static void choose_next(void)
 {
     uint8_t candidates[THREADS_MOST];
-    unsigned count, index;
+    unsigned count = find_candidates(candidates), index;
 
-    count_step();
-    if (address != NULL && !note_use(address) && !search_asks_everywhere())
-        return;
-    count = find_candidates(candidates);
     if (count < 2)
         return;
     execution.points++;
@@ -315,6 +317,15 @@ void engine_point(const volatile void *address)
         return;
     execution.preemptions++;
     go_on_with(candidates[index]);
+}
+
+void engine_point(const volatile void *address)
+{
+    count_step();
+    if (address != NULL && !note_use(address) && !search_asks_everywhere())
+        return;
+    choose_next();
+    memory_choose_drains();
 }
 
 static const struct hs_mutex *find_cycle(void)

@@ -35,6 +35,23 @@ struct location {
     struct store stores[HISTORY];
 };
 
+/* A store that its thread has executed and that has not reached memory (total store order). */
+struct waiting {
+    volatile void *address;
+    size_t bytes;
+    uint64_t value, event;
+    const void *place;
+    struct knowledge carried; /* of a release store: what its thread knew */
+    bool releases;
+};
+
+enum { WAITING_MOST = 32 };
+
+struct buffer {
+    unsigned count; /* the oldest first */
+    struct waiting list[WAITING_MOST];
+};
+
 enum access { PLAIN_WRITE, PLAIN_READ, ATOMIC_WRITE, ATOMIC_READ, ACCESSES };
 
 /* The last accesses to each of 8 bytes, by the epoch of each thread. */
@@ -52,6 +69,7 @@ static struct location *locations;
 static struct cell *cells;
 static uint32_t *cell_generations; /* apart, so that many become new at once */
 static struct handover *handovers;
+static struct buffer buffers[THREADS_MOST];
 static const struct hs_mutex **handover_owners;
 
 static void *map_or_die(size_t bytes)
@@ -82,6 +100,8 @@ void memory_set_model(enum memory_model next)
 void memory_forget(void)
 {
     generation++;
+    for (unsigned i = 0; i < THREADS_MOST; i++)
+        buffers[i].count = 0;
 }
 
 /* ---- races ------------------------------------------------------------------------------------------------------- */
@@ -325,14 +345,170 @@ static void learn(const struct store *store)
     knowledge_join(&engine_self()->knows, &store->carried);
 }
 
+/* After a release: what the thread does from now on is not handed on by it. */
+static void begin_epoch(void)
+{
+    struct thread *self = engine_self();
+
+    self->knows.before.at[execution.current]++;
+    self->knows.seen.at[execution.current]++;
+}
+
+/* `released`: what a release store hands on; NULL: it is none. */
+static void append(struct location *location, uint64_t value, const struct store *continued,
+                   const struct knowledge *released, const void *place, enum event_kind kind)
+{
+    struct thread *self = engine_self();
+    const volatile void *address = (const volatile void *)location->address;
+    uint64_t cause = engine_mix(newest_of(location)->event, location->reads);
+    struct store store = {.value = value, .place = place, .thread = (uint8_t)execution.current};
+
+    if (continued != NULL)
+        store.carried = continued->carried;
+    if (released != NULL)
+        knowledge_join(&store.carried, released);
+    store.epoch = self->knows.before.at[execution.current];
+    store.event = engine_event(kind, address, value, 0, cause, place);
+    engine_note_found(newest_of(location)->value);
+    if (location->count == HISTORY) {
+        explore_copy(location->stores, location->stores + 1, (HISTORY - 1) * sizeof *location->stores);
+        location->count--;
+        location->first++;
+    }
+    location->stores[location->count++] = store;
+    location->seen[execution.current] = location->first + location->count - 1U;
+    location->reads = 0;
+}
+
+/* ---- total store order ------------------------------------------------------------------------------------------- */
+
+/* The newest of the current thread's stores that wait, of those that share a byte with an access. */
+static const struct waiting *find_waiting(const volatile void *address, size_t bytes)
+{
+    const struct buffer *buffer = &buffers[execution.current];
+    uintptr_t first = (uintptr_t)address;
+
+    for (unsigned i = buffer->count; i-- > 0;) {
+        const struct waiting *waiting = &buffer->list[i];
+        uintptr_t at = (uintptr_t)waiting->address;
+
+        if (at < first + bytes && first < at + waiting->bytes)
+            return waiting;
+    }
+    return NULL;
+}
+
+/* Whether a store waits: behind others it has to, and otherwise by choice where somebody could notice. */
+static bool waits(const volatile void *address)
+{
+    const struct buffer *buffer = &buffers[execution.current];
+
+    if (model != MODEL_TSO)
+        return false;
+    if (buffer->count == WAITING_MOST)
+        memory_drain();
+    if (buffer->count > 0)
+        return true;
+    return (engine_is_shared(address) || search_asks_everywhere()) && search_choose(CHOICE_STORE, 2) != 0;
+}
+
+static void put_in_buffer(volatile void *address, size_t bytes, uint64_t value, bool releases, const void *place)
+{
+    struct thread *self = engine_self();
+    struct buffer *buffer = &buffers[execution.current];
+
+    self->history = engine_mix(engine_mix(self->history, world_name(address)), (uint64_t)EVENT_KINDS + 1);
+    buffer->list[buffer->count++] =
+        (struct waiting){address, bytes, value, self->history, place, self->knows, releases};
+    if (releases)
+        begin_epoch();
+}
+
+/* The current thread's oldest store reaches memory. */
+static void drain_oldest(void)
+{
+    struct buffer *buffer = &buffers[execution.current];
+    struct waiting oldest = buffer->list[0];
+    struct location *location;
+
+    buffer->count--;
+    explore_copy(buffer->list, buffer->list + 1, buffer->count * sizeof *buffer->list);
+    if (!world_is_mapped(oldest.address))
+        engine_fail("a store reaches %p, which the process no longer has", (const void *)(uintptr_t)oldest.address);
+    location = location_at(oldest.address, oldest.bytes);
+    end_locations(oldest.address, oldest.bytes, oldest.address);
+    append(location, oldest.value, NULL, oldest.releases ? &oldest.carried : NULL, oldest.place, EVENT_STORE);
+    memory_write_quietly(oldest.address, oldest.bytes, oldest.value);
+}
+
+void memory_drain(void)
+{
+    while (buffers[execution.current].count > 0)
+        drain_oldest();
+}
+
+void memory_drain_all(void)
+{
+    unsigned me = execution.current;
+
+    for (execution.current = 0; execution.current < execution.thread_count; execution.current++)
+        memory_drain();
+    execution.current = me;
+}
+
+bool memory_waits(void)
+{
+    return buffers[execution.current].count > 0;
+}
+
+/* The answer counts through the stores of the others: all up to that one of its thread reach memory. */
+static void drain_up_to(unsigned answer)
+{
+    unsigned me = execution.current, thread = 0;
+
+    while (thread == me || answer > buffers[thread].count) {
+        answer -= thread == me ? 0 : buffers[thread].count;
+        thread++;
+    }
+    execution.current = thread;
+    for (; answer > 0; answer--)
+        drain_oldest();
+    execution.current = me;
+}
+
+void memory_choose_drains(void)
+{
+    while (model == MODEL_TSO) {
+        unsigned count = 0, answer;
+
+        for (unsigned i = 0; i < execution.thread_count; i++)
+            count += i != execution.current ? buffers[i].count : 0;
+        answer = count > 0 ? search_choose(CHOICE_DRAIN, count + 1) : 0;
+        if (answer == 0)
+            break;
+        drain_up_to(answer);
+        engine_self()->steps++; /* the next question is another one */
+    }
+}
+
+/* ---- loads and stores -------------------------------------------------------------------------------------------- */
+
 uint64_t memory_load(const volatile void *address, size_t bytes, bool acquires, const void *place)
 {
-    struct location *location = location_at(address, bytes);
+    const struct waiting *own = find_waiting(address, bytes);
+    struct location *location;
     struct store *store;
     unsigned readable = 1, stale = 0, index;
     uint64_t event;
 
     note_access(address, bytes, ATOMIC_READ, place);
+    if (own != NULL && own->address == address && own->bytes == bytes) {
+        (void)engine_event(EVENT_LOAD, address, own->value, 0, own->event, place);
+        return own->value;
+    }
+    if (own != NULL)
+        memory_drain();
+    location = location_at(address, bytes);
     if (model == MODEL_C11)
         readable = count_readable(location);
     if (readable > 1)
@@ -350,53 +526,35 @@ uint64_t memory_load(const volatile void *address, size_t bytes, bool acquires, 
     return store->value;
 }
 
-static void append(struct location *location, uint64_t value, const struct store *continued, bool releases,
-                   const void *place, enum event_kind kind)
-{
-    struct thread *self = engine_self();
-    const volatile void *address = (const volatile void *)location->address;
-    uint64_t cause = engine_mix(newest_of(location)->event, location->reads);
-    struct store store = {.value = value, .place = place, .thread = (uint8_t)execution.current};
-
-    if (continued != NULL)
-        store.carried = continued->carried;
-    if (releases) {
-        order_release(address);
-        knowledge_join(&store.carried, &self->knows);
-    }
-    store.epoch = self->knows.before.at[execution.current];
-    store.event = engine_event(kind, address, value, 0, cause, place);
-    engine_note_found(newest_of(location)->value);
-    if (releases) {
-        self->knows.before.at[execution.current]++;
-        self->knows.seen.at[execution.current]++;
-    }
-    if (location->count == HISTORY) {
-        explore_copy(location->stores, location->stores + 1, (HISTORY - 1) * sizeof *location->stores);
-        location->count--;
-        location->first++;
-    }
-    location->stores[location->count++] = store;
-    location->seen[execution.current] = location->first + location->count - 1U;
-    location->reads = 0;
-}
-
 void memory_store(volatile void *address, size_t bytes, uint64_t value, bool releases, const void *place)
 {
-    struct location *location = location_at(address, bytes);
+    struct location *location;
 
     note_access(address, bytes, ATOMIC_WRITE, place);
+    if (releases)
+        order_release(address);
+    if (waits(address)) {
+        put_in_buffer(address, bytes, value, releases, place);
+        return;
+    }
+    location = location_at(address, bytes);
     end_locations(address, bytes, address);
-    append(location, value, NULL, releases, place, EVENT_STORE);
+    append(location, value, NULL, releases ? &engine_self()->knows : NULL, place, EVENT_STORE);
     memory_write_quietly(address, bytes, value);
+    if (releases)
+        begin_epoch();
 }
 
 uint64_t memory_update(volatile void *address, size_t bytes, memory_next *next, const void *context, bool acquires,
                        bool releases, const void *place)
 {
-    struct location *location = location_at(address, bytes);
-    struct store found = *newest_of(location);
+    struct location *location;
+    struct store found;
     uint64_t value;
+
+    memory_drain();
+    location = location_at(address, bytes);
+    found = *newest_of(location);
 
     note_access(address, bytes, ATOMIC_READ, place);
     note_read(&found, place);
@@ -411,8 +569,12 @@ uint64_t memory_update(volatile void *address, size_t bytes, memory_next *next, 
         order_acquire(address);
         learn(&found);
     }
-    append(location, value, &found, releases, place, EVENT_UPDATE);
+    if (releases)
+        order_release(address);
+    append(location, value, &found, releases ? &engine_self()->knows : NULL, place, EVENT_UPDATE);
     memory_write_quietly(address, bytes, value);
+    if (releases)
+        begin_epoch();
     return found.value;
 }
 
@@ -420,11 +582,11 @@ void memory_fence(const void *place)
 {
     struct thread *self = engine_self();
 
+    memory_drain();
     clock_join(&self->knows.seen, &execution.fences_seen);
     clock_join(&execution.fences_seen, &self->knows.seen);
     execution.last_fence = engine_event(EVENT_FENCE, NULL, 0, 0, execution.last_fence, place);
-    self->knows.before.at[execution.current]++;
-    self->knows.seen.at[execution.current]++;
+    begin_epoch();
 }
 
 /* ---- plain accesses ---------------------------------------------------------------------------------------------- */
@@ -432,11 +594,15 @@ void memory_fence(const void *place)
 void memory_read_plain(const volatile void *address, size_t bytes, const void *place)
 {
     note_access(address, bytes, PLAIN_READ, place);
+    if (find_waiting(address, bytes) != NULL)
+        memory_drain();
 }
 
 void memory_write_plain(volatile void *address, size_t bytes, const void *place)
 {
     note_access(address, bytes, PLAIN_WRITE, place);
+    if (find_waiting(address, bytes) != NULL)
+        memory_drain();
     end_locations(address, bytes, NULL);
     world_note_write(address, bytes);
 }

@@ -31,17 +31,17 @@
 enum choice_kind {
     CHOICE_THREAD, /* who goes on before an operation */
     CHOICE_WAIT,   /* who goes on where the current thread cannot */
-    CHOICE_STORE,  /* which store a load sees */
+    CHOICE_STORE,  /* which store a load sees; whether one waits (total store order) */
     CHOICE_FAULT,  /* whether a call of the operating system fails */
     CHOICE_FORK,   /* parent or child */
-    CHOICE_DRAIN   /* whether a buffered store reaches memory */
+    CHOICE_DRAIN   /* which of the stores that wait reach memory */
 };
 
 enum strategy { STRATEGY_DFS, STRATEGY_PCT, STRATEGY_RANDOM, STRATEGY_BYTES, STRATEGY_REPLAY };
 
 struct bounds {
     unsigned preemptions; /* that an execution may have */
-    unsigned stale_loads; /* loads that do not see the newest store */
+    unsigned stale_loads; /* loads that do not see the newest store, or stores that wait while none did */
     unsigned faults;      /* calls of the operating system that fail */
 };
 
