@@ -51,7 +51,7 @@ def run(explore, arguments, seconds, library=None):
 
 
 def understands(explore, model):
-    command = [explore, "--scenario", "free_free", "--model", model, "--seconds", "1", *QUIET]
+    command = [explore, "--scenario", "free_free", "--memory", model, "--seconds", "1", *QUIET]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -89,7 +89,7 @@ def main():
                "seconds": options.seconds, "models": models, "scenarios": [], "broken": []}
     wrong = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        runs = {(scenario["name"], model): pool.submit(run, explore, ["--scenario", scenario["name"], "--model", model],
+        runs = {(scenario["name"], model): pool.submit(run, explore, ["--scenario", scenario["name"], "--memory", model],
                                                        options.seconds)
                 for model in models for scenario in listed}
         for scenario in listed:

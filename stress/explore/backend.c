@@ -10,6 +10,7 @@
 #include "heap.h"
 #include "memory.h"
 #include "order.h"
+#include "pairs.h"
 #include "search.h"
 #include "world.h"
 
@@ -185,6 +186,7 @@ bool backend_call_fails(const volatile void *variable)
     if (execution.is_quiet)
         return false;
     engine_point(variable);
+    memory_drain();
     fails = search_choose(CHOICE_FAULT, 2) != 0;
     execution.faults += fails;
     execution.last_call = engine_event(EVENT_OS, variable, fails, 0, execution.last_call, __builtin_return_address(0));
@@ -228,8 +230,11 @@ static void take(struct hs_mutex *mutex, struct handover *handover, const void *
 {
     struct thread *self = engine_self();
 
+    if (handover->let_go != NULL && handover->last_holder != (int)execution.current)
+        pairs_note(handover->let_go, place);
     handover->holder = (int)execution.current;
     execution.locks_held++;
+    memory_drain();
     order_acquire(mutex);
     knowledge_join(&self->knows, &handover->knowledge);
     handover->event = engine_event(EVENT_LOCK, mutex, 0, 0, handover->event, place);
@@ -288,7 +293,10 @@ void hs_mutex_unlock_unranked(struct hs_mutex *mutex)
     handover = memory_handover(mutex);
     if (handover->holder != (int)execution.current)
         engine_fail("a thread unlocks what it does not hold");
+    memory_drain();
     note_holder(mutex, NULL);
+    handover->last_holder = handover->holder;
+    handover->let_go = __builtin_return_address(0);
     handover->holder = -1;
     execution.locks_held--;
     order_release(mutex);

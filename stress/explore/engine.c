@@ -22,7 +22,9 @@ enum { EVENTS_MOST = 1 << 16 };
 static struct fiber *driver, *fibers[THREADS_MOST];
 static struct thread threads_at_checkpoint[THREADS_MOST];
 static thread_body *running_body;
-static uint8_t *users; /* of each byte of the world: which threads used it as an address of the seam */
+static uint8_t *users;      /* of each byte of the world: which threads used it as an address of the seam */
+static size_t *used_places; /* of users, those that are not 0 */
+static size_t used_count;
 static bool found_shared;
 static unsigned on_fiber; /* whose stack this is: the current thread's, but for who impersonates another */
 static struct event *events;
@@ -66,6 +68,7 @@ void engine_init(void)
     world_init();
     memory_init();
     users = map_or_die(world_cells * 8);
+    used_places = map_or_die(world_cells * 8 * sizeof *used_places);
     events = map_or_die(EVENTS_MOST * sizeof *events);
     driver = fiber_adopt();
     for (unsigned i = 0; i < THREADS_MOST; i++)
@@ -97,7 +100,8 @@ void engine_begin(unsigned thread_count)
 {
     struct thread *threads = execution.threads;
 
-    (void)madvise(users, world_cells * 8, MADV_DONTNEED);
+    while (used_count > 0)
+        users[used_places[--used_count]] = 0;
     world_reset();
     explore_zero(&execution, sizeof execution);
     execution.thread_count = thread_count;
@@ -170,6 +174,10 @@ static void start_thread(void *context)
     unsigned thread = (unsigned)(uintptr_t)context;
 
     running_body(thread);
+    if (memory_waits()) {
+        engine_point(NULL);
+        memory_drain();
+    }
     engine_note(EVENT_END, "");
     engine_self()->state = THREAD_ENDED;
     engine_wait();
@@ -231,13 +239,15 @@ void engine_prune(void)
 
 void engine_vanish_others(void)
 {
+    memory_drain_all();
     for (unsigned i = 0; i < execution.thread_count; i++) {
         struct thread *thread = &execution.threads[i];
 
         /* The child's memory is what all of them had written when it was copied. */
         knowledge_join(&engine_self()->knows, &thread->knows);
         fiber_join(fibers[i]);
-        if (i != execution.current && thread->state != THREAD_ENDED)
+        /* Those too that have done all they do: they live on in the parent alone. */
+        if (i != execution.current)
             thread->state = THREAD_VANISHED;
     }
 }
@@ -267,9 +277,12 @@ bool engine_found_shared(void)
 /* True where somebody else uses the address, too. */
 static bool note_use(const volatile void *address)
 {
-    uint8_t *mask = &users[index_of(address)];
+    size_t index = index_of(address);
+    uint8_t *mask = &users[index];
     uint8_t mine = (uint8_t)(1U << execution.current);
 
+    if (*mask == 0)
+        used_places[used_count++] = index;
     if (!(*mask & mine)) {
         if (*mask != 0 && (*mask & (*mask - 1)) == 0)
             found_shared = true;
@@ -290,15 +303,12 @@ static void count_step(void)
         engine_fail("no progress: %u operations, and no end", execution.steps);
 }
 
-void engine_point(const volatile void *address)
+/* Somebody else may go on first. */
+static void choose_next(void)
 {
     uint8_t candidates[THREADS_MOST];
-    unsigned count, index;
+    unsigned count = find_candidates(candidates), index;
 
-    count_step();
-    if (address != NULL && !note_use(address) && !search_asks_everywhere())
-        return;
-    count = find_candidates(candidates);
     if (count < 2)
         return;
     execution.points++;
@@ -307,6 +317,15 @@ void engine_point(const volatile void *address)
         return;
     execution.preemptions++;
     go_on_with(candidates[index]);
+}
+
+void engine_point(const volatile void *address)
+{
+    count_step();
+    if (address != NULL && !note_use(address) && !search_asks_everywhere())
+        return;
+    choose_next();
+    memory_choose_drains();
 }
 
 static const struct hs_mutex *find_cycle(void)
@@ -346,6 +365,8 @@ void engine_wait(void)
     uint8_t candidates[THREADS_MOST];
     unsigned count = find_candidates(candidates);
 
+    /* A thread may wait again before its next operation, and each time is asked about. */
+    engine_self()->steps++;
     if (count == 0 && engine_self()->has_yielded) {
         engine_self()->has_yielded = false;
         return;

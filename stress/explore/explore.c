@@ -88,6 +88,22 @@ void explore(const struct program *program, const struct plan *plan, struct find
     finding->seconds = now() - began;
 }
 
+bool explore_bytes(const struct program *program, const struct plan *plan, const uint8_t *bytes, size_t count)
+{
+    memory_set_model(plan->model);
+    search_begin_bytes(NULL, 0, &plan->bounds);
+    if (!oracle_begin(program))
+        return true;
+    (void)search_next();
+    oracle_rehearse();
+    if (execution.outcome == OUTCOME_FAILED)
+        return true;
+    search_begin_bytes(bytes, count, &plan->bounds);
+    (void)search_next();
+    oracle_run();
+    return execution.outcome == OUTCOME_FAILED;
+}
+
 bool explore_replay(const struct program *program, enum memory_model model, const struct answers *answers,
                     bool recording)
 {

@@ -38,6 +38,10 @@ struct finding {
 
 void explore(const struct program *program, const struct plan *plan, struct finding *finding);
 
+/* One execution whose answers are those of a string of bytes (search.h), after one without a preemption, from which is
+ * known which addresses threads share. True where either failed. */
+bool explore_bytes(const struct program *program, const struct plan *plan, const uint8_t *bytes, size_t count);
+
 /* One execution with given answers. True where it failed; execution.failure says how. */
 bool explore_replay(const struct program *program, enum memory_model model, const struct answers *answers,
                     bool recording);

@@ -14,7 +14,7 @@ enum { EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_OUTPUT = 3 };
 
 static const char usage[] =
     "usage: heapster-explore [--all | --scenario NAME | --program TEXT | --replay TOKEN | --list] [options]\n"
-    "  --model sc|c11            what a load may return (c11)\n"
+    "  --memory sc|tso|c11       what a load may return (c11)\n"
     "  --strategy dfs|pct|random (dfs)\n"
     "  --seed N, --depth N       of pct and random (1, 3)\n"
     "  --preemptions N, --stale N, --faults N   bounds, instead of the scenario's\n"
@@ -95,8 +95,8 @@ static bool read_option(struct request *request, const char *name, const char *v
         request->program = value;
     else if (strcmp(name, "--replay") == 0)
         request->replay = value;
-    else if (strcmp(name, "--model") == 0)
-        return token_parse_model(value, &request->plan.model) && request->plan.model != MODEL_TSO;
+    else if (strcmp(name, "--memory") == 0)
+        return token_parse_model(value, &request->plan.model);
     else if (strcmp(name, "--strategy") == 0)
         return read_strategy(value, &request->plan.strategy);
     else if (strcmp(name, "--seed") == 0 && is_number)

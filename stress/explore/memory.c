@@ -8,6 +8,7 @@
 #include "build.h"
 #include "engine.h"
 #include "order.h"
+#include "pairs.h"
 #include "search.h"
 #include "world.h"
 
@@ -17,7 +18,8 @@ struct store {
     uint64_t value;
     uint64_t event;
     struct knowledge carried; /* what an acquire load of it learns */
-    uint16_t epoch;           /* of the thread that stored; 0: it happened before all threads */
+    const void *place;
+    uint16_t epoch; /* of the thread that stored; 0: it happened before all threads */
     uint8_t thread;
 };
 
@@ -33,14 +35,31 @@ struct location {
     struct store stores[HISTORY];
 };
 
+/* A store that its thread has executed and that has not reached memory (total store order). */
+struct waiting {
+    volatile void *address;
+    size_t bytes;
+    uint64_t value, event;
+    const void *place;
+    struct knowledge carried; /* of a release store: what its thread knew */
+    bool releases;
+};
+
+enum { WAITING_MOST = 32 };
+
+struct buffer {
+    unsigned count; /* the oldest first */
+    struct waiting list[WAITING_MOST];
+};
+
 enum access { PLAIN_WRITE, PLAIN_READ, ATOMIC_WRITE, ATOMIC_READ, ACCESSES };
 
 /* The last accesses to each of 8 bytes, by the epoch of each thread. */
 struct cell {
-    uint32_t generation;
+    uint16_t rows;     /* of the epochs, those that there are, a bit each */
     uint8_t threads;   /* that have used it, a bit each */
     uint8_t locations; /* the bytes where an atomic location begins */
-    uint16_t epochs[ACCESSES][8][THREADS_MOST];
+    uint16_t epochs[ACCESSES][THREADS_MOST][8];
     const void *places[THREADS_MOST]; /* of the last access */
 };
 
@@ -48,7 +67,9 @@ static enum memory_model model = MODEL_C11;
 static uint32_t generation;
 static struct location *locations;
 static struct cell *cells;
+static uint32_t *cell_generations; /* apart, so that many become new at once */
 static struct handover *handovers;
+static struct buffer buffers[THREADS_MOST];
 static const struct hs_mutex **handover_owners;
 
 static void *map_or_die(size_t bytes)
@@ -66,6 +87,7 @@ void memory_init(void)
 {
     locations = map_or_die(LOCATIONS * sizeof *locations);
     cells = map_or_die(world_cells * sizeof *cells);
+    cell_generations = map_or_die(world_cells * sizeof *cell_generations);
     handovers = map_or_die(MUTEXES * sizeof *handovers);
     handover_owners = map_or_die(MUTEXES * sizeof(void *));
 }
@@ -78,27 +100,31 @@ void memory_set_model(enum memory_model next)
 void memory_forget(void)
 {
     generation++;
+    for (unsigned i = 0; i < THREADS_MOST; i++)
+        buffers[i].count = 0;
 }
 
 /* ---- races ------------------------------------------------------------------------------------------------------- */
 
+_Static_assert(ACCESSES *THREADS_MOST <= 16, "a bit of a cell for each row");
+
 static struct cell *cell_at(const volatile void *address)
 {
-    struct cell *cell = &cells[world_cell(address)];
+    size_t index = world_cell(address);
 
-    if (cell->generation != generation) {
-        explore_zero(cell, sizeof *cell);
-        cell->generation = generation;
+    if (cell_generations[index] != generation) {
+        cells[index].threads = cells[index].locations = 0;
+        cells[index].rows = 0;
+        cell_generations[index] = generation;
     }
-    return cell;
+    return &cells[index];
 }
 
 void memory_make_new(const volatile void *address, size_t bytes)
 {
     uintptr_t first = (uintptr_t)address & ~(uintptr_t)7, end = (uintptr_t)address + bytes;
 
-    for (uintptr_t at = first; at < end; at += 8)
-        cells[world_cell((const void *)at)].generation = 0;
+    explore_zero(&cell_generations[world_cell((const void *)first)], (end - first + 7) / 8 * sizeof *cell_generations);
 }
 
 static const char *access_name(enum access access)
@@ -116,22 +142,42 @@ static bool conflicts(enum access one, enum access other)
     return one == PLAIN_WRITE || other == PLAIN_WRITE || one == ATOMIC_WRITE || other == ATOMIC_WRITE;
 }
 
-static void expect_no_race(const struct cell *cell, unsigned byte, enum access access, const volatile void *address,
-                           const void *place)
+/* Whether the thread has made such an access. */
+static bool has_row(const struct cell *cell, enum access access, unsigned thread)
 {
-    const struct clock *before = &engine_self()->knows.before;
+    return (cell->rows >> ((unsigned)access * THREADS_MOST + thread) & 1) != 0;
+}
 
-    for (unsigned other = 0; other < ACCESSES; other++) {
-        if (!conflicts(access, (enum access)other))
-            continue;
-        for (unsigned thread = 0; thread < THREADS_MOST; thread++) {
-            if (thread == execution.current || cell->epochs[other][byte][thread] <= before->at[thread])
-                continue;
-            engine_fail("race: %s by thread %u at %p beside %s by thread %u at %p, both of byte %#llx",
-                        access_name(access), execution.current + 1, place, access_name((enum access)other), thread + 1,
-                        cell->places[thread], (unsigned long long)world_name((const volatile char *)address));
-        }
+static uint16_t *row_of(struct cell *cell, enum access access, unsigned thread)
+{
+    uint16_t *row = cell->epochs[access][thread];
+
+    if (!has_row(cell, access, thread)) {
+        cell->rows |= (uint16_t)(1U << ((unsigned)access * THREADS_MOST + thread));
+        explore_zero(row, sizeof cell->epochs[access][thread]);
     }
+    return row;
+}
+
+static void expect_no_race_with(const struct cell *cell, unsigned thread, enum access other, unsigned first,
+                                unsigned count, enum access access, const volatile char *address, const void *place)
+{
+    uint16_t known = engine_self()->knows.before.at[thread];
+
+    for (unsigned byte = first; byte < first + count; byte++)
+        if (cell->epochs[other][thread][byte] > known)
+            engine_fail("race: %s by thread %u at %p beside %s by thread %u at %p, both of byte %#llx",
+                        access_name(access), execution.current + 1, place, access_name(other), thread + 1,
+                        cell->places[thread], (unsigned long long)world_name(address + (byte - first)));
+}
+
+static void expect_no_race(const struct cell *cell, unsigned first, unsigned count, enum access access,
+                           const volatile char *address, const void *place)
+{
+    for (unsigned other = 0; other < ACCESSES; other++)
+        for (unsigned thread = 0; thread < THREADS_MOST && conflicts(access, (enum access)other); thread++)
+            if (thread != execution.current && has_row(cell, (enum access)other, thread))
+                expect_no_race_with(cell, thread, (enum access)other, first, count, access, address, place);
 }
 
 static void note_in_cell(const volatile char *address, unsigned first, unsigned count, enum access access,
@@ -140,15 +186,15 @@ static void note_in_cell(const volatile char *address, unsigned first, unsigned 
     struct cell *cell = cell_at(address);
     unsigned me = execution.current;
     uint16_t epoch = engine_self()->knows.before.at[me];
+    uint16_t *row = row_of(cell, access, me);
     bool is_alone = (cell->threads & ~(1U << me)) == 0;
 
     cell->threads |= (uint8_t)(1U << me);
     cell->places[me] = place;
-    for (unsigned byte = first; byte < first + count; byte++) {
-        if (!is_alone)
-            expect_no_race(cell, byte, access, address + (byte - first), place);
-        cell->epochs[access][byte][me] = epoch;
-    }
+    if (!is_alone)
+        expect_no_race(cell, first, count, access, address, place);
+    for (unsigned byte = first; byte < first + count; byte++)
+        row[byte] = epoch;
 }
 
 static void note_access(const volatile void *address, size_t bytes, enum access access, const void *place)
@@ -287,56 +333,43 @@ static unsigned count_readable(const struct location *location)
     return readable;
 }
 
+/* Of a store that the current thread reads. */
+static void note_read(const struct store *store, const void *place)
+{
+    if (store->epoch != 0 && store->thread != execution.current)
+        pairs_note(store->place, place);
+}
+
 static void learn(const struct store *store)
 {
     knowledge_join(&engine_self()->knows, &store->carried);
 }
 
-uint64_t memory_load(const volatile void *address, size_t bytes, bool acquires, const void *place)
+/* After a release: what the thread does from now on is not handed on by it. */
+static void begin_epoch(void)
 {
-    struct location *location = location_at(address, bytes);
-    struct store *store;
-    unsigned readable = 1, stale = 0, index;
-    uint64_t event;
+    struct thread *self = engine_self();
 
-    note_access(address, bytes, ATOMIC_READ, place);
-    if (model == MODEL_C11)
-        readable = count_readable(location);
-    if (readable > 1)
-        stale = search_choose(CHOICE_STORE, readable);
-    index = location->count - 1U - stale;
-    store = &location->stores[index];
-    location->seen[execution.current] = location->first + index;
-    event = engine_event(EVENT_LOAD, address, store->value, stale, store->event, place);
-    location->reads = hs_wrap_add(location->reads, event);
-    if (acquires) {
-        order_acquire(address);
-        learn(store);
-    }
-    return store->value;
+    self->knows.before.at[execution.current]++;
+    self->knows.seen.at[execution.current]++;
 }
 
-static void append(struct location *location, uint64_t value, const struct store *continued, bool releases,
-                   const void *place, enum event_kind kind)
+/* `released`: what a release store hands on; NULL: it is none. */
+static void append(struct location *location, uint64_t value, const struct store *continued,
+                   const struct knowledge *released, const void *place, enum event_kind kind)
 {
     struct thread *self = engine_self();
     const volatile void *address = (const volatile void *)location->address;
     uint64_t cause = engine_mix(newest_of(location)->event, location->reads);
-    struct store store = {.value = value, .thread = (uint8_t)execution.current};
+    struct store store = {.value = value, .place = place, .thread = (uint8_t)execution.current};
 
     if (continued != NULL)
         store.carried = continued->carried;
-    if (releases) {
-        order_release(address);
-        knowledge_join(&store.carried, &self->knows);
-    }
+    if (released != NULL)
+        knowledge_join(&store.carried, released);
     store.epoch = self->knows.before.at[execution.current];
     store.event = engine_event(kind, address, value, 0, cause, place);
     engine_note_found(newest_of(location)->value);
-    if (releases) {
-        self->knows.before.at[execution.current]++;
-        self->knows.seen.at[execution.current]++;
-    }
     if (location->count == HISTORY) {
         explore_copy(location->stores, location->stores + 1, (HISTORY - 1) * sizeof *location->stores);
         location->count--;
@@ -347,27 +380,188 @@ static void append(struct location *location, uint64_t value, const struct store
     location->reads = 0;
 }
 
+/* ---- total store order ------------------------------------------------------------------------------------------- */
+
+/* The newest of the current thread's stores that wait, of those that share a byte with an access. */
+static const struct waiting *find_waiting(const volatile void *address, size_t bytes)
+{
+    const struct buffer *buffer = &buffers[execution.current];
+    uintptr_t first = (uintptr_t)address;
+
+    for (unsigned i = buffer->count; i-- > 0;) {
+        const struct waiting *waiting = &buffer->list[i];
+        uintptr_t at = (uintptr_t)waiting->address;
+
+        if (at < first + bytes && first < at + waiting->bytes)
+            return waiting;
+    }
+    return NULL;
+}
+
+/* Whether a store waits: behind others it has to, and otherwise by choice where somebody could notice. */
+static bool waits(const volatile void *address)
+{
+    const struct buffer *buffer = &buffers[execution.current];
+
+    if (model != MODEL_TSO)
+        return false;
+    if (buffer->count == WAITING_MOST)
+        memory_drain();
+    if (buffer->count > 0)
+        return true;
+    return (engine_is_shared(address) || search_asks_everywhere()) && search_choose(CHOICE_STORE, 2) != 0;
+}
+
+static void put_in_buffer(volatile void *address, size_t bytes, uint64_t value, bool releases, const void *place)
+{
+    struct thread *self = engine_self();
+    struct buffer *buffer = &buffers[execution.current];
+
+    self->history = engine_mix(engine_mix(self->history, world_name(address)), (uint64_t)EVENT_KINDS + 1);
+    buffer->list[buffer->count++] =
+        (struct waiting){address, bytes, value, self->history, place, self->knows, releases};
+    if (releases)
+        begin_epoch();
+}
+
+/* The current thread's oldest store reaches memory. */
+static void drain_oldest(void)
+{
+    struct buffer *buffer = &buffers[execution.current];
+    struct waiting oldest = buffer->list[0];
+    struct location *location;
+
+    buffer->count--;
+    explore_copy(buffer->list, buffer->list + 1, buffer->count * sizeof *buffer->list);
+    if (!world_is_mapped(oldest.address))
+        engine_fail("a store reaches %p, which the process no longer has", (const void *)(uintptr_t)oldest.address);
+    location = location_at(oldest.address, oldest.bytes);
+    end_locations(oldest.address, oldest.bytes, oldest.address);
+    append(location, oldest.value, NULL, oldest.releases ? &oldest.carried : NULL, oldest.place, EVENT_STORE);
+    memory_write_quietly(oldest.address, oldest.bytes, oldest.value);
+}
+
+void memory_drain(void)
+{
+    while (buffers[execution.current].count > 0)
+        drain_oldest();
+}
+
+void memory_drain_all(void)
+{
+    unsigned me = execution.current;
+
+    for (execution.current = 0; execution.current < execution.thread_count; execution.current++)
+        memory_drain();
+    execution.current = me;
+}
+
+bool memory_waits(void)
+{
+    return buffers[execution.current].count > 0;
+}
+
+/* The answer counts through the stores of the others: all up to that one of its thread reach memory. */
+static void drain_up_to(unsigned answer)
+{
+    unsigned me = execution.current, thread = 0;
+
+    while (thread == me || answer > buffers[thread].count) {
+        answer -= thread == me ? 0 : buffers[thread].count;
+        thread++;
+    }
+    execution.current = thread;
+    for (; answer > 0; answer--)
+        drain_oldest();
+    execution.current = me;
+}
+
+void memory_choose_drains(void)
+{
+    while (model == MODEL_TSO) {
+        unsigned count = 0, answer;
+
+        for (unsigned i = 0; i < execution.thread_count; i++)
+            count += i != execution.current ? buffers[i].count : 0;
+        answer = count > 0 ? search_choose(CHOICE_DRAIN, count + 1) : 0;
+        if (answer == 0)
+            break;
+        drain_up_to(answer);
+        engine_self()->steps++; /* the next question is another one */
+    }
+}
+
+/* ---- loads and stores -------------------------------------------------------------------------------------------- */
+
+uint64_t memory_load(const volatile void *address, size_t bytes, bool acquires, const void *place)
+{
+    const struct waiting *own = find_waiting(address, bytes);
+    struct location *location;
+    struct store *store;
+    unsigned readable = 1, stale = 0, index;
+    uint64_t event;
+
+    note_access(address, bytes, ATOMIC_READ, place);
+    if (own != NULL && own->address == address && own->bytes == bytes) {
+        (void)engine_event(EVENT_LOAD, address, own->value, 0, own->event, place);
+        return own->value;
+    }
+    if (own != NULL)
+        memory_drain();
+    location = location_at(address, bytes);
+    if (model == MODEL_C11)
+        readable = count_readable(location);
+    if (readable > 1)
+        stale = search_choose(CHOICE_STORE, readable);
+    index = location->count - 1U - stale;
+    store = &location->stores[index];
+    location->seen[execution.current] = location->first + index;
+    event = engine_event(EVENT_LOAD, address, store->value, stale, store->event, place);
+    location->reads = hs_wrap_add(location->reads, event);
+    note_read(store, place);
+    if (acquires) {
+        order_acquire(address);
+        learn(store);
+    }
+    return store->value;
+}
+
 void memory_store(volatile void *address, size_t bytes, uint64_t value, bool releases, const void *place)
 {
-    struct location *location = location_at(address, bytes);
+    struct location *location;
 
     note_access(address, bytes, ATOMIC_WRITE, place);
+    if (releases)
+        order_release(address);
+    if (waits(address)) {
+        put_in_buffer(address, bytes, value, releases, place);
+        return;
+    }
+    location = location_at(address, bytes);
     end_locations(address, bytes, address);
-    append(location, value, NULL, releases, place, EVENT_STORE);
+    append(location, value, NULL, releases ? &engine_self()->knows : NULL, place, EVENT_STORE);
     memory_write_quietly(address, bytes, value);
+    if (releases)
+        begin_epoch();
 }
 
 uint64_t memory_update(volatile void *address, size_t bytes, memory_next *next, const void *context, bool acquires,
                        bool releases, const void *place)
 {
-    struct location *location = location_at(address, bytes);
-    struct store found = *newest_of(location);
+    struct location *location;
+    struct store found;
     uint64_t value;
 
+    memory_drain();
+    location = location_at(address, bytes);
+    found = *newest_of(location);
+
     note_access(address, bytes, ATOMIC_READ, place);
+    note_read(&found, place);
     if (!next(found.value, &value, context)) {
         location->seen[execution.current] = location->first + location->count - 1U;
-        location->reads += engine_event(EVENT_EXCHANGE_FAILED, address, found.value, 0, found.event, place);
+        location->reads = hs_wrap_add(location->reads,
+                                      engine_event(EVENT_EXCHANGE_FAILED, address, found.value, 0, found.event, place));
         return found.value;
     }
     note_access(address, bytes, ATOMIC_WRITE, place);
@@ -376,8 +570,12 @@ uint64_t memory_update(volatile void *address, size_t bytes, memory_next *next, 
         order_acquire(address);
         learn(&found);
     }
-    append(location, value, &found, releases, place, EVENT_UPDATE);
+    if (releases)
+        order_release(address);
+    append(location, value, &found, releases ? &engine_self()->knows : NULL, place, EVENT_UPDATE);
     memory_write_quietly(address, bytes, value);
+    if (releases)
+        begin_epoch();
     return found.value;
 }
 
@@ -385,11 +583,11 @@ void memory_fence(const void *place)
 {
     struct thread *self = engine_self();
 
+    memory_drain();
     clock_join(&self->knows.seen, &execution.fences_seen);
     clock_join(&execution.fences_seen, &self->knows.seen);
     execution.last_fence = engine_event(EVENT_FENCE, NULL, 0, 0, execution.last_fence, place);
-    self->knows.before.at[execution.current]++;
-    self->knows.seen.at[execution.current]++;
+    begin_epoch();
 }
 
 /* ---- plain accesses ---------------------------------------------------------------------------------------------- */
@@ -397,11 +595,15 @@ void memory_fence(const void *place)
 void memory_read_plain(const volatile void *address, size_t bytes, const void *place)
 {
     note_access(address, bytes, PLAIN_READ, place);
+    if (find_waiting(address, bytes) != NULL)
+        memory_drain();
 }
 
 void memory_write_plain(volatile void *address, size_t bytes, const void *place)
 {
     note_access(address, bytes, PLAIN_WRITE, place);
+    if (find_waiting(address, bytes) != NULL)
+        memory_drain();
     end_locations(address, bytes, NULL);
     world_note_write(address, bytes);
 }

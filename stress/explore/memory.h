@@ -15,8 +15,11 @@
  * neither ordered before the other, are a race, and the execution fails. A plain write ends what is known of atomic
  * locations in its bytes.
  *
- * With total store order instead (memory_set_model): loads return the newest store but those that still wait in
- * another thread's buffer; fences, locks and read-modify-writes empty it.
+ * With total store order instead (memory_set_model), a store may wait in its thread's buffer, and then all that follow
+ * do behind it. The thread's own loads return it; others see it when it reaches memory, in order, which is asked about
+ * before each of their operations. Fences, read-modify-writes, mutexes, calls of the operating system, and the thread's
+ * end empty the buffer, and so does a plain access of the thread to what waits; fork empties all. Plain accesses do not
+ * wait: who may read them does so behind an operation that empties the buffer, or it is a race.
  */
 #ifndef EXPLORE_MEMORY_H
 #define EXPLORE_MEMORY_H
@@ -65,6 +68,8 @@ void memory_make_new(const volatile void *address, size_t bytes);
 struct handover {
     uint32_t generation; /* of the execution it belongs to */
     int holder;          /* -1: nobody */
+    int last_holder;
+    const void *let_go; /* where it did; NULL: nobody held it in this execution */
     uint64_t event;
     struct knowledge knowledge;
 };
@@ -72,7 +77,14 @@ struct handover {
 /* By the address of the mutex. */
 struct handover *memory_handover(const struct hs_mutex *mutex);
 
-/* The stores of the current thread that wait reach memory (total store order). */
+/* Total store order: the stores of the current thread that wait reach memory, or those of all threads. */
 void memory_drain(void);
+void memory_drain_all(void);
+
+/* Whether any of the current thread's do wait. */
+bool memory_waits(void);
+
+/* Before an operation that others could notice: stores of other threads may reach memory first. */
+void memory_choose_drains(void);
 
 #endif

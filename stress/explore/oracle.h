@@ -26,6 +26,9 @@ bool oracle_begin(const struct program *program);
 /* Where the payload of a slot was when the threads began; NULL: it was not live. */
 const void *oracle_payload_at_start(unsigned slot);
 
+/* One execution, without the checks at its end: what the threads share is then known. */
+void oracle_rehearse(void);
+
 /* One execution; the outcome is in `execution`. */
 void oracle_run(void);
 

@@ -101,6 +101,7 @@ const struct scenario scenarios[] = {
     {"outbox_overflow", "an outbox is full while its arena's inbox is taken",
      "m0=9000,m1=9000,m2=9000,@2,m3=56/m4=9000,e/f0,f1,f2" CACHED "+arenas=2", TWO},
     {"first_caches", "the first call of the process, twice, with caches", "/m0=56/m1=56" CACHED "+arenas=2", {2, 1, 0}},
+    {"fork_idle", "fork beside a thread that has a cache and does nothing", "@2,m1=56/k/m2=56,f2" CACHED, {2, 0, 0}},
     {"exit_trim", "a thread ends while another trims", "m0=56,m2=56,@2,m1=56/f0,x/t" CACHED "+arenas=1", {2, 0, 0}},
     {"exit_fork", "fork while a thread ends", "m0=56,@2,m1=56/k,m3=56/f0,x" CACHED "+arenas=1", {2, 0, 0}},
     {"empty_fork",

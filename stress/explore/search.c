@@ -7,6 +7,9 @@
 
 #include "engine.h"
 
+/* Of a byte of a schedule: how many questions it can pass over. */
+enum { BYTES_PASS = 64 };
+
 enum { NODES_MOST = 1 << 16, SEEN_BITS = 25 };
 
 /* A question of the current path. */
@@ -26,6 +29,8 @@ static struct {
     struct bounds bounds;
     uint64_t seed, state;
     unsigned depth;
+    unsigned limit; /* dfs: of preemptions, for now */
+    bool was_cut;   /* dfs: within it there was somewhere more to do */
     bool has_begun;
 
     struct node *path; /* dfs: all questions; otherwise those whose answer is not 0 */
@@ -41,6 +46,7 @@ static struct {
 
     const uint8_t *bytes;
     size_t byte_count;
+    unsigned passed;        /* questions since the last byte */
     struct answers answers; /* replay */
 } search;
 
@@ -73,7 +79,8 @@ static void begin(enum strategy strategy, const struct bounds *bounds)
 
 void search_restart(void)
 {
-    search.has_begun = false;
+    search.has_begun = search.was_cut = false;
+    search.limit = search.strategy == STRATEGY_DFS ? 0 : search.bounds.preemptions;
     search.length = search.prefix = 0;
     search.state = search.seed;
     if (search.seen_count != 0)
@@ -105,6 +112,7 @@ void search_begin_bytes(const uint8_t *bytes, size_t count, const struct bounds 
 {
     search.bytes = bytes;
     search.byte_count = count;
+    search.passed = 0;
     begin(STRATEGY_BYTES, bounds);
 }
 
@@ -140,6 +148,17 @@ static bool backtrack(void)
     return false;
 }
 
+/* All is done with so many preemptions; once more with one more, where that makes a difference. */
+static bool raise_limit(void)
+{
+    if (!search.was_cut || search.limit == search.bounds.preemptions)
+        return false;
+    search.limit++;
+    search.was_cut = false;
+    search.length = 0;
+    return true;
+}
+
 /* Distinct random priorities above depth, and depth - 1 points at which the one who runs falls below them. */
 static void deal_priorities(void)
 {
@@ -164,7 +183,7 @@ bool search_next(void)
         search.points_most = search.points;
     search.points = search.position = search.stale_loads = search.faults = 0;
     if (search.strategy == STRATEGY_DFS) {
-        if (search.has_begun && !backtrack())
+        if (search.has_begun && !backtrack() && !raise_limit())
             return false;
         search.prefix = search.length;
     } else {
@@ -200,7 +219,7 @@ uint64_t search_pruned(void)
 /* How much more an execution may still do; what was explored with as much or more need not be again. */
 static uint32_t what_is_left(void)
 {
-    return search.bounds.preemptions - execution.preemptions;
+    return search.limit - execution.preemptions;
 }
 
 /* Where the same has happened before: true if then as much was left. */
@@ -270,7 +289,8 @@ static bool is_within_bounds(enum choice_kind kind)
 {
     switch (kind) {
     case CHOICE_THREAD:
-        return execution.preemptions < search.bounds.preemptions;
+        search.was_cut |= execution.preemptions >= search.limit;
+        return execution.preemptions < search.limit;
     case CHOICE_STORE:
         return search.stale_loads < search.bounds.stale_loads;
     case CHOICE_FAULT:
@@ -322,7 +342,18 @@ static unsigned answer_by_priority(enum choice_kind kind, const uint8_t *candida
 
 static unsigned answer_by_bytes(unsigned count)
 {
-    return search.byte_count > 0 ? search.bytes[--search.byte_count] % count : 0;
+    uint8_t byte;
+
+    if (search.byte_count == 0)
+        return 0;
+    byte = search.bytes[search.byte_count - 1];
+    if (search.passed < byte % BYTES_PASS) {
+        search.passed++;
+        return 0;
+    }
+    search.passed = 0;
+    search.byte_count--;
+    return 1 + byte / BYTES_PASS % (count - 1);
 }
 
 unsigned search_choose(enum choice_kind kind, unsigned count)

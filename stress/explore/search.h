@@ -5,16 +5,19 @@
  * current thread, read the newest store, let the call succeed", are numbered from 1 on; a whole execution is named by
  * the answers that are not 0, and where they stand (token.h).
  *
- *   - dfs: all of them, depth first, up to a number of preemptions. The last answer that can grow does, what follows it
- *     is 0 again. An execution that comes to where another one has been, by a signature of all that happened up to the
- *     order of independent operations, with no more preemptions left, ends there.
+ *   - dfs: all of them, depth first, with no preemption, then with up to one, and so on up to a bound, so that a
+ *     failure is found with as few as it needs. The last answer that can grow does, what follows it is 0 again. An
+ *     execution that comes to where another one has been, by a signature of all that happened up to the order of
+ *     independent operations, with no more preemptions left, ends there.
  *
  *   - pct: threads have random priorities, which change at depth - 1 random points. A bug that takes `depth` ordered
  *     operations is hit with a probability of at least 1 / (threads * points ^ (depth - 1)) in each run.
  *
  *   - random: every answer by chance.
  *
- *   - bytes: answers from the end of a string of bytes, 0 where it has ended.
+ *   - bytes: a string of bytes, read from its end on, has a byte for each answer that is not 0: its low 6 bits say how
+ *     many questions come before it that are answered by 0, its high 2 bits which of the others it is. Where the string
+ *     has ended, all that follow are 0: a short one makes few preemptions.
  *
  *   - replay: given answers; 0 where none is given or it is out of range.
  */
@@ -28,17 +31,17 @@
 enum choice_kind {
     CHOICE_THREAD, /* who goes on before an operation */
     CHOICE_WAIT,   /* who goes on where the current thread cannot */
-    CHOICE_STORE,  /* which store a load sees */
+    CHOICE_STORE,  /* which store a load sees; whether one waits (total store order) */
     CHOICE_FAULT,  /* whether a call of the operating system fails */
     CHOICE_FORK,   /* parent or child */
-    CHOICE_DRAIN   /* whether a buffered store reaches memory */
+    CHOICE_DRAIN   /* which of the stores that wait reach memory */
 };
 
 enum strategy { STRATEGY_DFS, STRATEGY_PCT, STRATEGY_RANDOM, STRATEGY_BYTES, STRATEGY_REPLAY };
 
 struct bounds {
     unsigned preemptions; /* that an execution may have */
-    unsigned stale_loads; /* loads that do not see the newest store */
+    unsigned stale_loads; /* loads that do not see the newest store, or stores that wait while none did */
     unsigned faults;      /* calls of the operating system that fail */
 };
 

@@ -25,7 +25,8 @@ struct span {
     size_t used_bytes; /* what the explored process has had so far, since the reset */
     char *image;       /* as it was at the checkpoint */
     size_t image_bytes;
-    uint8_t *is_dirty; /* a page that was written since the checkpoint */
+    uint8_t *is_dirty;  /* a page that was written since the checkpoint, or since the reset where that was later */
+    uint8_t *has_image; /* one that was written between the two: others are as they were at the reset */
 };
 
 /* A mapping that was given back; its addresses serve again. */
@@ -38,6 +39,8 @@ static struct span spans[SPANS];
 static char *first_globals; /* as they were at the start of the process */
 static uint32_t dirty_pages[SPANS][8192];
 static size_t dirty_count[SPANS];
+static uint32_t imaged_pages[SPANS][8192];
+static size_t imaged_count[SPANS];
 
 static struct {
     size_t break_bytes;
@@ -107,6 +110,7 @@ void world_init(void)
     for (unsigned i = 0; i < SPANS; i++) {
         spans[i].image = reserve(NULL, spans[i].bytes);
         spans[i].is_dirty = (uint8_t *)reserve(NULL, spans[i].bytes / WORLD_PAGE_BYTES + 1);
+        spans[i].has_image = (uint8_t *)reserve(NULL, spans[i].bytes / WORLD_PAGE_BYTES + 1);
     }
     first_globals = reserve(NULL, spans[SPAN_GLOBALS].bytes);
     explore_copy(first_globals, spans[SPAN_GLOBALS].base, spans[SPAN_GLOBALS].bytes);
@@ -119,53 +123,92 @@ static void forget_dirty(unsigned index)
     dirty_count[index] = 0;
 }
 
+static size_t page_bytes(const struct span *span, size_t page)
+{
+    size_t rest = span->bytes - page * WORLD_PAGE_BYTES;
+
+    return rest < WORLD_PAGE_BYTES ? rest : WORLD_PAGE_BYTES;
+}
+
+/* As it was at the start of the process. */
+static void reset_page(unsigned index, size_t page)
+{
+    char *at = spans[index].base + page * WORLD_PAGE_BYTES;
+
+    if (index == SPAN_GLOBALS)
+        explore_copy(at, first_globals + page * WORLD_PAGE_BYTES, page_bytes(&spans[index], page));
+    else
+        explore_zero(at, page_bytes(&spans[index], page));
+}
+
+/* As it was at the checkpoint. */
+static void rewind_page(unsigned index, size_t page)
+{
+    struct span *span = &spans[index];
+    size_t offset = page * WORLD_PAGE_BYTES;
+
+    if (span->has_image[page])
+        explore_copy(span->base + offset, span->image + offset, page_bytes(span, page));
+    else
+        reset_page(index, page);
+}
+
+static void keep_page(unsigned index, size_t page)
+{
+    struct span *span = &spans[index];
+    size_t offset = page * WORLD_PAGE_BYTES;
+
+    explore_copy(span->image + offset, span->base + offset, page_bytes(span, page));
+    if (!span->has_image[page])
+        imaged_pages[index][imaged_count[index]++] = (uint32_t)page;
+    span->has_image[page] = 1;
+}
+
+/* The pages that were written since the last of these calls; in builds whose plain accesses nobody tells of, all in
+ * use.
+ */
+static void for_each_dirty(unsigned index, void (*visit)(unsigned index, size_t page))
+{
+    if (!EXPLORE_HAS_SANITIZER) {
+        for (size_t k = 0; k < dirty_count[index]; k++)
+            visit(index, dirty_pages[index][k]);
+    } else {
+        for (size_t page = 0; page * WORLD_PAGE_BYTES < spans[index].used_bytes; page++)
+            visit(index, page);
+    }
+    forget_dirty(index);
+}
+
 void world_reset(void)
 {
-    for (unsigned i = SPAN_BREAK; i <= SPAN_MAPS; i++) {
-        explore_zero(spans[i].base, spans[i].used_bytes);
-        spans[i].used_bytes = spans[i].image_bytes = 0;
-        forget_dirty(i);
+    for (unsigned i = 0; i < SPANS; i++) {
+        for_each_dirty(i, reset_page);
+        for (size_t k = 0; k < imaged_count[i]; k++) {
+            reset_page(i, imaged_pages[i][k]);
+            spans[i].has_image[imaged_pages[i][k]] = 0;
+        }
+        imaged_count[i] = 0;
+        if (i != SPAN_GLOBALS)
+            spans[i].used_bytes = spans[i].image_bytes = 0;
     }
-    explore_copy(spans[SPAN_GLOBALS].base, first_globals, spans[SPAN_GLOBALS].bytes);
-    forget_dirty(SPAN_GLOBALS);
     explore_zero(&os, sizeof os);
 }
 
 void world_checkpoint(void)
 {
     for (unsigned i = 0; i < SPANS; i++) {
-        explore_copy(spans[i].image, spans[i].base, spans[i].used_bytes);
+        for_each_dirty(i, keep_page);
         spans[i].image_bytes = spans[i].used_bytes;
-        forget_dirty(i);
     }
     os_at_checkpoint = os;
-}
-
-static void rewind_page(struct span *span, size_t offset)
-{
-    size_t bytes = span->bytes - offset < WORLD_PAGE_BYTES ? span->bytes - offset : WORLD_PAGE_BYTES;
-
-    if (offset < span->image_bytes)
-        explore_copy(span->base + offset, span->image + offset, bytes);
-    else
-        explore_zero(span->base + offset, bytes);
 }
 
 void world_rewind(void)
 {
     for (unsigned i = 0; i < SPANS; i++) {
-        struct span *span = &spans[i];
-
-        if (!EXPLORE_HAS_SANITIZER) {
-            for (size_t k = 0; k < dirty_count[i]; k++)
-                rewind_page(span, dirty_pages[i][k] * WORLD_PAGE_BYTES);
-            forget_dirty(i);
-        } else {
-            for (size_t offset = 0; offset < span->used_bytes; offset += WORLD_PAGE_BYTES)
-                rewind_page(span, offset);
-        }
+        for_each_dirty(i, rewind_page);
         if (i != SPAN_GLOBALS)
-            span->used_bytes = span->image_bytes;
+            spans[i].used_bytes = spans[i].image_bytes;
     }
     os = os_at_checkpoint;
 }
@@ -210,6 +253,11 @@ uint64_t world_name(const volatile void *address)
     if (index == SPANS)
         return 0;
     return ((uint64_t)index << 32) + (uint64_t)((uintptr_t)address - (uintptr_t)spans[index].base);
+}
+
+const void *world_library(void)
+{
+    return spans[SPAN_GLOBALS].base;
 }
 
 const volatile void *world_address(uint64_t name)

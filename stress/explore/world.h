@@ -30,6 +30,9 @@ void world_rewind(void);
 /* True of an address that an execution shares: in one of the spans. */
 bool world_holds(const volatile void *address);
 
+/* Where the explored library's variables lie in this process. */
+const void *world_library(void);
+
 /* False of an address in the spans of break and mappings that the process has not now. */
 bool world_is_mapped(const volatile void *address);
 
