@@ -7,19 +7,19 @@
  *     fuzz_<target> --time SECONDS [OPS]       runs drawn inputs of so many operations, says how fast
  *     fuzz_<target> --write FILE OPS SEED      writes the drawn input
  */
-#include <dirent.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "rng.h"
 #include "target.h"
+#include "text.h"
 
-enum { INPUT_MOST = 1 << 16, PATH_MOST = 4096, POOL = 256, CHECK_EVERY = 64, OPS_DEFAULT = 64 };
+enum { INPUT_MOST = 1 << 16, POOL = 256, CHECK_EVERY = 64, OPS_DEFAULT = 64 };
 
 static uint8_t input[INPUT_MOST];
 static struct kit_rng chance;
@@ -82,26 +82,26 @@ static unsigned replay_file(const char *path)
     return 1;
 }
 
-static unsigned replay(const char *path)
+static int compare_names(const FTSENT **one, const FTSENT **other)
 {
-    struct dirent **entries;
-    char inside[PATH_MOST];
-    struct stat status;
-    unsigned replayed = 0;
-    int count;
+    return strcmp((*one)->fts_name, (*other)->fts_name);
+}
 
-    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
-        return replay_file(path);
-    count = scandir(path, &entries, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        if (entries[i]->d_name[0] != '.') {
-            (void)snprintf(inside, sizeof inside, "%s/%s", path, entries[i]->d_name);
-            replayed += replay(inside);
-        }
-        free(entries[i]);
+/* A file, or all files in a folder and below it, by name; hidden ones are no inputs. */
+static unsigned replay(char *path)
+{
+    char *paths[] = {path, NULL};
+    FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, compare_names);
+    unsigned replayed = 0;
+
+    for (FTSENT *entry = tree != NULL ? fts_read(tree) : NULL; entry != NULL; entry = fts_read(tree)) {
+        if (entry->fts_level > 0 && entry->fts_name[0] == '.')
+            (void)fts_set(tree, entry, FTS_SKIP);
+        else if (entry->fts_info != FTS_D && entry->fts_info != FTS_DP)
+            replayed += replay_file(entry->fts_path);
     }
-    if (count >= 0)
-        free(entries);
+    if (tree != NULL)
+        (void)fts_close(tree);
     return replayed;
 }
 
@@ -110,11 +110,13 @@ static unsigned replay(const char *path)
 
 static size_t draw_input(uint64_t seed, unsigned ops)
 {
+    size_t bytes = 0;
+
     if (fuzz_target.kinds != NULL)
         return fuzz_generate(input, sizeof input, ops, seed);
-    for (unsigned i = 0; i < ops; i++)
-        input[i] = (uint8_t)(' ' + kit_rng_below(&chance, 95));
-    return ops;
+    for (unsigned i = 0; i < ops / 8 + 1; i++)
+        bytes = fuzz_insert_word(input, bytes, sizeof input, kit_rng_next(&chance));
+    return bytes;
 }
 
 static void write_input(const char *path, size_t bytes)
@@ -127,15 +129,22 @@ static void write_input(const char *path, size_t bytes)
 
 /* What the search is at, for the handler. */
 static volatile size_t searched_bytes;
+static volatile uint64_t searched_inputs;
 static const char *crash_path;
 
 static void keep_crash(int number)
 {
-    static const char note[] = "the input is in the file that FUZZ_CRASH names, or crash\n";
+    struct hs_text note;
 
     (void)signal(number, SIG_DFL);
     write_input(crash_path, searched_bytes);
-    (void)!write(STDERR_FILENO, note, sizeof note - 1);
+    hs_text_clear(&note);
+    hs_text_add(&note, "fuzz_");
+    hs_text_add(&note, fuzz_target.name);
+    hs_text_add(&note, ": found by input ");
+    hs_text_add_decimal(&note, searched_inputs);
+    hs_text_add(&note, "\n");
+    (void)!write(STDERR_FILENO, note.bytes, note.length);
     (void)raise(number);
 }
 
@@ -163,6 +172,7 @@ static void search(double seconds, uint64_t seed)
         else
             bytes = LLVMFuzzerCustomMutator(input, bytes, sizeof input, (unsigned)kit_rng_next(&chance));
         searched_bytes = bytes;
+        searched_inputs = runs + 1;
         (void)LLVMFuzzerTestOneInput(input, bytes);
         runs++;
     } while (runs % CHECK_EVERY != 0 || now() - began < seconds);
