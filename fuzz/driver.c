@@ -17,7 +17,6 @@
 
 #include "rng.h"
 #include "target.h"
-#include "text.h"
 
 enum { INPUT_MOST = 1 << 16, POOL = 256, CHECK_EVERY = 64, OPS_DEFAULT = 64 };
 
@@ -132,19 +131,29 @@ static volatile size_t searched_bytes;
 static volatile uint64_t searched_inputs;
 static const char *crash_path;
 
+/* In a handler, where nothing may be called that formats. */
+static void say_found(void)
+{
+    char line[128] = "fuzz_", digits[20] = {0};
+    size_t length = 5, count = 0;
+
+    for (const char *from = fuzz_target.name; *from != '\0' && length < sizeof line / 2; from++)
+        line[length++] = *from;
+    for (const char *from = ": found by input "; *from != '\0'; from++)
+        line[length++] = *from;
+    for (uint64_t number = searched_inputs; number != 0; number /= 10)
+        digits[count++] = (char)('0' + number % 10);
+    while (count > 0)
+        line[length++] = digits[--count];
+    line[length++] = '\n';
+    (void)!write(STDERR_FILENO, line, length);
+}
+
 static void keep_crash(int number)
 {
-    struct hs_text note;
-
     (void)signal(number, SIG_DFL);
     write_input(crash_path, searched_bytes);
-    hs_text_clear(&note);
-    hs_text_add(&note, "fuzz_");
-    hs_text_add(&note, fuzz_target.name);
-    hs_text_add(&note, ": found by input ");
-    hs_text_add_decimal(&note, searched_inputs);
-    hs_text_add(&note, "\n");
-    (void)!write(STDERR_FILENO, note.bytes, note.length);
+    say_found();
     (void)raise(number);
 }
 
@@ -202,13 +211,24 @@ static void measure(double seconds, unsigned ops)
                  (double)runs / (now() - began));
 }
 
-static int usage(const char *program)
+static int usage(FILE *out, const char *program, int status)
 {
-    (void)fprintf(stderr,
-                  "usage: %s [--walk=each] FILE|FOLDER... | --search SECONDS [SEED] | --time SECONDS [OPS] |\n"
-                  "       --write FILE OPS SEED | --print FILE | --emit-c FILE | --dictionary\n",
+    (void)fprintf(out,
+                  "usage: %s [--walk=each] FILE|FOLDER...  replays inputs\n"
+                  "       --search SECONDS [SEED]  draws inputs and mutates them\n"
+                  "       --time SECONDS [OPS]     says how fast drawn inputs run\n"
+                  "       --write FILE OPS SEED    writes a drawn input\n"
+                  "       --print FILE             the input as a program to read\n"
+                  "       --emit-c FILE            the same as C, for any malloc\n"
+                  "       --dictionary             what engines read as a dictionary\n"
+                  "       --walk=each              the walker looks after every operation\n",
                   program);
-    return 2;
+    return status;
+}
+
+static bool is_help(const char *argument)
+{
+    return strcmp(argument, "-help") == 0 || strcmp(argument, "-help=1") == 0 || strcmp(argument, "--help") == 0;
 }
 
 int main(int argc, char **argv)
@@ -217,8 +237,8 @@ int main(int argc, char **argv)
     int first = 1;
 
     (void)LLVMFuzzerInitialize(&argc, &argv);
-    if (first < argc && strcmp(argv[first], "--walk=each") == 0)
-        first++;
+    if (first < argc && is_help(argv[first]))
+        return usage(stdout, argv[0], 0);
     if (argc - first >= 2 && strcmp(argv[first], "--search") == 0) {
         search(strtod(argv[first + 1], NULL), argc - first > 2 ? strtoull(argv[first + 2], NULL, 0) : 1);
         return 0;
@@ -234,7 +254,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (first == argc || argv[first][0] == '-')
-        return usage(argv[0]);
+        return usage(stderr, argv[0], 2);
     for (int i = first; i < argc; i++)
         replayed += replay(argv[i]);
     (void)printf("fuzz_%s: %u inputs replayed\n", fuzz_target.name, replayed);

@@ -258,7 +258,7 @@ static void prepare(void)
 
 static void print_header(FILE *out, const struct fuzz_program *program)
 {
-    (void)fprintf(out, "list %u, strategy %u\n", program->header[0] % HS_LISTS, program->header[1] & 3);
+    (void)fprintf(out, "list %u, strategy %u\n", (unsigned)program->header[0] % HS_LISTS, program->header[1] & 3U);
 }
 
 const struct fuzz_target fuzz_target = {

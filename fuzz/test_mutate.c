@@ -80,11 +80,11 @@ static void note_difference(struct seen *seen)
     if (after.op_count != before.op_count)
         return;
     for (unsigned i = 0; i < after.op_count; i++) {
-        const uint8_t *old = before.ops[i], *new = after.ops[i];
+        const uint8_t *was = before.ops[i], *is = after.ops[i];
 
-        moved += !is_same_op(old, new);
-        seen->resized += memcmp(old + 2, new + 2, 3) != 0 && old[0] == new[0] && old[1] == new[1];
-        seen->retargeted += old[1] != new[1] && memcmp(old + 2, new + 2, 6) == 0 && old[0] == new[0];
+        moved += !is_same_op(was, is);
+        seen->resized += memcmp(was + 2, is + 2, 3) != 0 && was[0] == is[0] && was[1] == is[1];
+        seen->retargeted += was[1] != is[1] && memcmp(was + 2, is + 2, 6) == 0 && was[0] == is[0];
     }
     seen->swapped += moved == 2;
 }
