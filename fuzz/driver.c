@@ -7,19 +7,18 @@
  *     fuzz_<target> --time SECONDS [OPS]       runs drawn inputs of so many operations, says how fast
  *     fuzz_<target> --write FILE OPS SEED      writes the drawn input
  */
-#include <dirent.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "rng.h"
 #include "target.h"
 
-enum { INPUT_MOST = 1 << 16, PATH_MOST = 4096, POOL = 256, CHECK_EVERY = 64, OPS_DEFAULT = 64 };
+enum { INPUT_MOST = 1 << 16, POOL = 256, CHECK_EVERY = 64, OPS_DEFAULT = 64 };
 
 static uint8_t input[INPUT_MOST];
 static struct kit_rng chance;
@@ -82,26 +81,26 @@ static unsigned replay_file(const char *path)
     return 1;
 }
 
-static unsigned replay(const char *path)
+static int compare_names(const FTSENT **one, const FTSENT **other)
 {
-    struct dirent **entries;
-    char inside[PATH_MOST];
-    struct stat status;
-    unsigned replayed = 0;
-    int count;
+    return strcmp((*one)->fts_name, (*other)->fts_name);
+}
 
-    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
-        return replay_file(path);
-    count = scandir(path, &entries, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        if (entries[i]->d_name[0] != '.') {
-            (void)snprintf(inside, sizeof inside, "%s/%s", path, entries[i]->d_name);
-            replayed += replay(inside);
-        }
-        free(entries[i]);
+/* A file, or all files in a folder and below it, by name; hidden ones are no inputs. */
+static unsigned replay(char *path)
+{
+    char *paths[] = {path, NULL};
+    FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, compare_names);
+    unsigned replayed = 0;
+
+    for (FTSENT *entry = tree != NULL ? fts_read(tree) : NULL; entry != NULL; entry = fts_read(tree)) {
+        if (entry->fts_level > 0 && entry->fts_name[0] == '.')
+            (void)fts_set(tree, entry, FTS_SKIP);
+        else if (entry->fts_info != FTS_D && entry->fts_info != FTS_DP)
+            replayed += replay_file(entry->fts_path);
     }
-    if (count >= 0)
-        free(entries);
+    if (tree != NULL)
+        (void)fts_close(tree);
     return replayed;
 }
 
@@ -110,11 +109,13 @@ static unsigned replay(const char *path)
 
 static size_t draw_input(uint64_t seed, unsigned ops)
 {
+    size_t bytes = 0;
+
     if (fuzz_target.kinds != NULL)
         return fuzz_generate(input, sizeof input, ops, seed);
-    for (unsigned i = 0; i < ops; i++)
-        input[i] = (uint8_t)(' ' + kit_rng_below(&chance, 95));
-    return ops;
+    for (unsigned i = 0; i < ops / 8 + 1; i++)
+        bytes = fuzz_insert_word(input, bytes, sizeof input, kit_rng_next(&chance));
+    return bytes;
 }
 
 static void write_input(const char *path, size_t bytes)
@@ -127,15 +128,32 @@ static void write_input(const char *path, size_t bytes)
 
 /* What the search is at, for the handler. */
 static volatile size_t searched_bytes;
+static volatile uint64_t searched_inputs;
 static const char *crash_path;
+
+/* In a handler, where nothing may be called that formats. */
+static void say_found(void)
+{
+    char line[128] = "fuzz_", digits[20] = {0};
+    size_t length = 5, count = 0;
+
+    for (const char *from = fuzz_target.name; *from != '\0' && length < sizeof line / 2; from++)
+        line[length++] = *from;
+    for (const char *from = ": found by input "; *from != '\0'; from++)
+        line[length++] = *from;
+    for (uint64_t number = searched_inputs; number != 0; number /= 10)
+        digits[count++] = (char)('0' + number % 10);
+    while (count > 0)
+        line[length++] = digits[--count];
+    line[length++] = '\n';
+    (void)!write(STDERR_FILENO, line, length);
+}
 
 static void keep_crash(int number)
 {
-    static const char note[] = "the input is in the file that FUZZ_CRASH names, or crash\n";
-
     (void)signal(number, SIG_DFL);
     write_input(crash_path, searched_bytes);
-    (void)!write(STDERR_FILENO, note, sizeof note - 1);
+    say_found();
     (void)raise(number);
 }
 
@@ -163,6 +181,7 @@ static void search(double seconds, uint64_t seed)
         else
             bytes = LLVMFuzzerCustomMutator(input, bytes, sizeof input, (unsigned)kit_rng_next(&chance));
         searched_bytes = bytes;
+        searched_inputs = runs + 1;
         (void)LLVMFuzzerTestOneInput(input, bytes);
         runs++;
     } while (runs % CHECK_EVERY != 0 || now() - began < seconds);
@@ -192,13 +211,24 @@ static void measure(double seconds, unsigned ops)
                  (double)runs / (now() - began));
 }
 
-static int usage(const char *program)
+static int usage(FILE *out, const char *program, int status)
 {
-    (void)fprintf(stderr,
-                  "usage: %s [--walk=each] FILE|FOLDER... | --search SECONDS [SEED] | --time SECONDS [OPS] |\n"
-                  "       --write FILE OPS SEED | --print FILE | --emit-c FILE | --dictionary\n",
+    (void)fprintf(out,
+                  "usage: %s [--walk=each] FILE|FOLDER...  replays inputs\n"
+                  "       --search SECONDS [SEED]  draws inputs and mutates them\n"
+                  "       --time SECONDS [OPS]     says how fast drawn inputs run\n"
+                  "       --write FILE OPS SEED    writes a drawn input\n"
+                  "       --print FILE             the input as a program to read\n"
+                  "       --emit-c FILE            the same as C, for any malloc\n"
+                  "       --dictionary             what engines read as a dictionary\n"
+                  "       --walk=each              the walker looks after every operation\n",
                   program);
-    return 2;
+    return status;
+}
+
+static bool is_help(const char *argument)
+{
+    return strcmp(argument, "-help") == 0 || strcmp(argument, "-help=1") == 0 || strcmp(argument, "--help") == 0;
 }
 
 int main(int argc, char **argv)
@@ -207,8 +237,8 @@ int main(int argc, char **argv)
     int first = 1;
 
     (void)LLVMFuzzerInitialize(&argc, &argv);
-    if (first < argc && strcmp(argv[first], "--walk=each") == 0)
-        first++;
+    if (first < argc && is_help(argv[first]))
+        return usage(stdout, argv[0], 0);
     if (argc - first >= 2 && strcmp(argv[first], "--search") == 0) {
         search(strtod(argv[first + 1], NULL), argc - first > 2 ? strtoull(argv[first + 2], NULL, 0) : 1);
         return 0;
@@ -224,7 +254,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (first == argc || argv[first][0] == '-')
-        return usage(argv[0]);
+        return usage(stderr, argv[0], 2);
     for (int i = first; i < argc; i++)
         replayed += replay(argv[i]);
     (void)printf("fuzz_%s: %u inputs replayed\n", fuzz_target.name, replayed);

@@ -43,17 +43,26 @@ static void obey(int argc, char **argv, int i)
         fuzz_print_dictionary();
         exit(0);
     }
-    if (strcmp(argv[i], "--walk=each") == 0)
-        fuzz_walks_each = true;
 }
 
+/* What was asked of the target, the engine does not see. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     const char *walk = getenv("FUZZ_WALK");
+    int kept = 1;
 
     fuzz_walks_each = walk != NULL && strcmp(walk, "each") == 0;
-    for (int i = 1; i < *argc; i++)
+    for (int i = 1; i < *argc; i++) {
         obey(*argc, *argv, i);
+        if (strcmp((*argv)[i], "--walk=each") == 0)
+            fuzz_walks_each = true;
+        else
+            (*argv)[kept++] = (*argv)[i];
+    }
+    if (kept < *argc) {
+        *argc = kept;
+        (*argv)[kept] = NULL;
+    }
     if (fuzz_target.prepare != NULL)
         fuzz_target.prepare();
     return 0;

@@ -258,7 +258,7 @@ static void run(const struct fuzz_program *program)
 
 static void print_header(FILE *out, const struct fuzz_program *program)
 {
-    (void)fprintf(out, "arena %u\n", program->header[0] % ARENAS);
+    (void)fprintf(out, "arena %u\n", (unsigned)program->header[0] % ARENAS);
 }
 
 const struct fuzz_target fuzz_target = {

@@ -153,35 +153,38 @@ static void expect_order(void)
         fuzz_fail("the cursor stands elsewhere");
 }
 
-static uint32_t expect_subtree(const struct hs_free_block *node, unsigned *nodes)
+/* Where each node's largest is right by what its children say, all are. */
+static void expect_node(const struct hs_free_block *node)
 {
     uint32_t largest = (uint32_t)(hs_block_bytes(&node->tag) / HS_ALIGNMENT);
 
-    if (++*nodes > count)
-        fuzz_fail("the tree has more nodes than the list");
     for (unsigned side = 0; side < 2; side++) {
         const struct hs_free_block *child = node->child[side];
-        uint32_t below;
 
         if (child == NULL)
             continue;
         if (child->parent != node || hs_freetree_priority(child) > hs_freetree_priority(node) ||
-            hs_freetree_before(&list, side == 0 ? child : node, side == 0 ? node : child) == false)
+            !hs_freetree_before(&list, side == 0 ? child : node, side == 0 ? node : child))
             fuzz_fail("the tree is out of order at %p", (const void *)child);
-        below = expect_subtree(child, nodes);
-        largest = below > largest ? below : largest;
+        largest = child->largest_below > largest ? child->largest_below : largest;
     }
     if (node->largest_below != largest)
         fuzz_fail("a subtree's largest is %u units, expected %u", node->largest_below, largest);
-    return largest;
 }
 
 static void expect_tree(void)
 {
-    unsigned nodes = 0;
+    const struct hs_free_block *found[FUZZ_SLOTS + 2] = {list.root};
+    unsigned nodes = list.root != NULL;
 
-    if (list.root != NULL)
-        (void)expect_subtree(list.root, &nodes);
+    for (unsigned i = 0; i < nodes; i++) {
+        expect_node(found[i]);
+        for (unsigned side = 0; side < 2; side++)
+            if (found[i]->child[side] != NULL)
+                found[nodes++] = found[i]->child[side];
+        if (nodes > count)
+            fuzz_fail("the tree has more nodes than the list");
+    }
     if (nodes != (list.index < HS_EXACT_LISTS ? 0 : count))
         fuzz_fail("the tree has %u nodes of %u", nodes, count);
 }
@@ -255,7 +258,7 @@ static void prepare(void)
 
 static void print_header(FILE *out, const struct fuzz_program *program)
 {
-    (void)fprintf(out, "list %u, strategy %u\n", program->header[0] % HS_LISTS, program->header[1] & 3);
+    (void)fprintf(out, "list %u, strategy %u\n", (unsigned)program->header[0] % HS_LISTS, program->header[1] & 3U);
 }
 
 const struct fuzz_target fuzz_target = {

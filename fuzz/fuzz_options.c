@@ -218,4 +218,27 @@ static void prepare(void)
         exit(1);
 }
 
-const struct fuzz_target fuzz_target = {.name = "options", .prepare = prepare, .run_text = run_text};
+/* Names, values, and numbers around every bound. */
+static const char *const words[] = {"strategy=",   "first",
+                                    "next",        "best",
+                                    "worst",       "arenas=",
+                                    "cache=",      "large_cache=",
+                                    "hugepages=",  "on",
+                                    "off",         "populate=",
+                                    "fill=",       "abort=",
+                                    "stats=",      "mmap_threshold=",
+                                    "exit",        "check=",
+                                    ",",           "=",
+                                    "K",           "m",
+                                    "G",           "decay_ms=",
+                                    "0",           "1",
+                                    "254",         "255",
+                                    "65535",       "65536",
+                                    "4294967295",  "4294967296",
+                                    "17179869183", "64k",
+                                    "16384",       "9223372036",
+                                    "8589934",     "184467440737",
+                                    "09551615",    "18446744073709551616",
+                                    NULL};
+
+const struct fuzz_target fuzz_target = {.name = "options", .prepare = prepare, .run_text = run_text, .words = words};

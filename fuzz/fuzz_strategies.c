@@ -286,7 +286,7 @@ static void prepare(void)
 
 static void print_header(FILE *out, const struct fuzz_program *program)
 {
-    (void)fprintf(out, "threads' heap: strategy %u\n", program->header[0] & 3);
+    (void)fprintf(out, "threads' heap: strategy %u\n", program->header[0] & 3U);
 }
 
 const struct fuzz_target fuzz_target = {

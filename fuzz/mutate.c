@@ -198,6 +198,28 @@ static void mutate_tail(struct kit_rng *rng)
     }
 }
 
+/* ---- mutations of text ---------------------------------------------------------------------------------------------
+ */
+
+size_t fuzz_insert_word(uint8_t *data, size_t bytes, size_t most, uint64_t seed)
+{
+    struct kit_rng rng = {kit_scramble(seed)};
+    size_t at = kit_rng_below(&rng, bytes + 1), words = 0, length;
+    const char *word;
+
+    while (fuzz_target.words[words] != NULL)
+        words++;
+    word = fuzz_target.words[kit_rng_below(&rng, words)];
+    length = strlen(word);
+    if (length > most - bytes)
+        return bytes;
+    if (kit_rng_percent(&rng, 50))
+        at = bytes;
+    memmove(data + at + length, data + at, bytes - at);
+    memcpy(data + at, word, length);
+    return bytes + length;
+}
+
 /* ---- one mutation --------------------------------------------------------------------------------------------------
  */
 
@@ -243,6 +265,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t bytes, size_t most, unsigne
 {
     struct kit_rng rng = {kit_scramble(seed)};
 
+    if (fuzz_target.kinds == NULL && kit_rng_percent(&rng, 50))
+        return fuzz_insert_word(data, bytes, most, kit_rng_next(&rng));
     if (fuzz_target.kinds == NULL || kit_rng_percent(&rng, ENGINE_SHARE))
         return LLVMFuzzerMutate(data, bytes, most);
     fuzz_cut(&pieces, data, bytes);

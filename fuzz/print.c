@@ -101,10 +101,21 @@ int fuzz_emit_c(const char *path)
     return 0;
 }
 
+static void print_words(void)
+{
+    (void)printf("# What the text is made of: fuzz_%s --dictionary.\n", fuzz_target.name);
+    for (unsigned i = 0; fuzz_target.words[i] != NULL; i++)
+        (void)printf("\"%s\"\n", fuzz_target.words[i]);
+}
+
 void fuzz_print_dictionary(void)
 {
     static const int around[] = {-16, -8, -1, 0, 1, 8};
 
+    if (fuzz_target.kinds == NULL) {
+        print_words();
+        return;
+    }
     (void)puts("# Sizes around every boundary, as bytes 2 to 4 of an operation (README.md): fuzz_ops --dictionary.");
     for (unsigned i = 0; i < fuzz_boundary_count; i++) {
         for (unsigned k = 0; k < sizeof around / sizeof around[0]; k++) {

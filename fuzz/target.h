@@ -27,6 +27,7 @@ struct fuzz_target {
     void (*prepare)(void); /* once; or NULL */
     void (*run)(const struct fuzz_program *program);
     void (*run_text)(const char *text); /* of a target whose input is text */
+    const char *const *words;           /* which that text is made of; ends with NULL */
     /* Prints the header as words; NULL: it means nothing. */
     void (*print_header)(FILE *out, const struct fuzz_program *program);
     /* Prints the program as C; NULL: it cannot. */
@@ -50,6 +51,9 @@ void fuzz_print_dictionary(void);
 
 /* A new input of `ops` operations, drawn by the weights of the table. */
 size_t fuzz_generate(uint8_t *output, size_t most, unsigned ops, uint64_t seed);
+
+/* A word put somewhere into the text. */
+size_t fuzz_insert_word(uint8_t *data, size_t bytes, size_t most, uint64_t seed);
 
 /* What engines call. */
 int LLVMFuzzerInitialize(int *argc, char ***argv);
