@@ -79,10 +79,8 @@ if(heapster_sanitizer_flags)
 endif()
 
 # Programs of such a build run under Valgrind; which of its tools is said by the environment (the file valgrind here).
-option(HEAPSTER_VALGRIND "Run the tests under Valgrind" OFF)
 if(HEAPSTER_VALGRIND)
     set(CMAKE_CROSSCOMPILING_EMULATOR ${heapster_sanitizers_folder}/valgrind)
-    target_compile_definitions(heapster_sanitizers INTERFACE HS_VALGRIND)
 endif()
 
 if(HEAPSTER_COVERAGE)
