@@ -26,6 +26,8 @@ static const struct fuzz_kind kinds[KINDS] = {
 /* Blocks of the last list have no largest size; here they do. */
 #define LIMIT_BYTES ((size_t)4 << 20)
 
+#define PLACE UINT64_C(0x200000000000)
+
 static char *memory;
 static struct hs_bounds bounds;
 static struct hs_freelist list;
@@ -250,7 +252,8 @@ static void run(const struct fuzz_program *program) HS_NO_ANALYSIS
 
 static void prepare(void)
 {
-    memory = mmap(NULL, (FUZZ_SLOTS + 1) * LIMIT_BYTES, PROT_READ | PROT_WRITE,
+    /* Where it lies decides the shape of trees: at one place, where the process has room there, an input replays. */
+    memory = mmap((void *)(uintptr_t)PLACE, (FUZZ_SLOTS + 1) * LIMIT_BYTES, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         exit(1);

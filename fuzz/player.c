@@ -227,6 +227,16 @@ static void make_quiet(void)
     quiet_region_bytes = hs_load_relaxed(&hs_arena_all_region_bytes);
 }
 
+/* What is not zeroed shows at once, and not only where a program left something before. */
+static void dirty_memory(void)
+{
+    void *block = heapster_malloc(QUIET_BYTES);
+
+    if (block != NULL)
+        memset(block, 0xA5, QUIET_BYTES);
+    heapster_free(block);
+}
+
 void player_prepare(void)
 {
     /* What happens by the clock would not replay. */
@@ -238,6 +248,7 @@ void player_prepare(void)
         memset(memory[i], 0xA5, PLAYER_MEMORY_BYTES);
     }
     make_quiet();
+    dirty_memory();
 }
 
 void player_begin(const struct fuzz_program *program)
