@@ -33,6 +33,8 @@ AFL = {"CC": "afl-clang-fast", "CXX": "afl-clang-fast++", "FUZZING_ENGINE": "afl
 AFL_RUN = {"AFL_NO_UI": "1", "AFL_NO_AFFINITY": "1", "AFL_SKIP_CPUFREQ": "1",
            "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1", "ASAN_OPTIONS": "abort_on_error=1:symbolize=0"}
 AFL_SECONDS = 2
+# These run on a shared library of the explorer, which lies in the build's folder and not in $OUT.
+ELSEWHERE = {"fuzz_threads"}
 FAILURES = []
 
 
@@ -208,8 +210,8 @@ def main(source, folder, case):
 
 def targets_of(source, variables, case):
     """Every target of the tree with AddressSanitizer; else those of them that can be built with the sanitizer."""
-    names = [os.path.splitext(os.path.basename(path))[0]
-             for path in glob.glob(os.path.join(source, "fuzz", "fuzz_*.c"))]
+    names = {os.path.splitext(os.path.basename(path))[0]
+             for path in glob.glob(os.path.join(source, "fuzz", "fuzz_*.c"))} - ELSEWHERE
     folder = os.path.join(variables["WORK"], f"heapster-{case}", "bin")
     return sorted(name for name in names if case == "address" or os.path.exists(os.path.join(folder, name)))
 
