@@ -11,13 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap.h"
 #include "target.h"
 
 enum { TEXT_MOST = 4096 };
-
-/* What hashes and the shape of trees are made with is drawn by each process; here it is one, so that inputs replay. */
-#define KEY (UINT64_C(0x9E3779B97F4A7C15) | 1)
 
 bool fuzz_walks_each;
 
@@ -67,8 +63,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         *argc = kept;
         (*argv)[kept] = NULL;
     }
-    hs_heap_start();
-    hs_block_key = KEY; /* no block is there yet */
+    fuzz_start_allocator();
     if (fuzz_target.prepare != NULL)
         fuzz_target.prepare();
     return 0;

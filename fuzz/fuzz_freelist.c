@@ -240,13 +240,13 @@ static void run(const struct fuzz_program *program) HS_NO_ANALYSIS
     set_strategy(program->header[1]);
     for (unsigned i = 0; i < program->op_count; i++) {
         perform(&program->ops[i]);
+        if (hs_thread()->damage != NULL)
+            fuzz_fail("damage was noted at %p", hs_thread()->damage);
         if (fuzz_walks_each || i + 1 == program->op_count) {
             expect_order();
             expect_tree();
         }
     }
-    if (hs_thread()->damage != NULL)
-        fuzz_fail("damage was noted at %p", hs_thread()->damage);
     hs_mutex_unlock(&list.lock);
 }
 

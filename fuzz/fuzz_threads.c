@@ -55,7 +55,7 @@ enum { KINDS = sizeof kinds / sizeof kinds[0] };
 _Static_assert(sizeof letters == KINDS + 1, "a letter for each kind");
 
 /* Counted like branches. */
-__attribute__((section("__libfuzzer_extra_counters"))) static uint8_t pair_counters[1 << 12];
+__attribute__((section("__libfuzzer_extra_counters"))) static uint8_t pair_counters[1 << 14];
 
 static struct program program;
 static struct plan plan;
@@ -180,6 +180,11 @@ static void translate(const struct fuzz_program *input)
 }
 
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
+
+/* The explorer starts its copy anew for each program. */
+void fuzz_start_allocator(void)
+{
+}
 
 static void prepare(void)
 {

@@ -45,6 +45,9 @@ _Noreturn void fuzz_fail(const char *format, ...) __attribute__((format(printf, 
 /* ---- between the parts --------------------------------------------------------------------------------------------
  */
 
+/* Once, before the target prepares itself. */
+void fuzz_start_allocator(void);
+
 int fuzz_print(const char *path);
 int fuzz_emit_c(const char *path);
 void fuzz_print_dictionary(void);

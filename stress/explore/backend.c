@@ -11,6 +11,7 @@
 #include "memory.h"
 #include "order.h"
 #include "pairs.h"
+#include "races.h"
 #include "search.h"
 #include "world.h"
 
@@ -210,7 +211,7 @@ void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank)
     world_note_write(mutex, sizeof *mutex);
     explore_zero(mutex, sizeof *mutex);
     mutex->rank = rank;
-    memory_make_new(mutex, sizeof *mutex);
+    races_make_new(mutex, sizeof *mutex);
 }
 
 /* The counters and the holder that the seam keeps for statistics; no event of their own. */

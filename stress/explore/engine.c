@@ -26,6 +26,7 @@ static uint8_t *users;      /* of each byte of the world: which threads used it 
 static size_t *used_places; /* of users, those that are not 0 */
 static size_t used_count;
 static bool found_shared;
+static void (*check_at_points)(void);
 static unsigned on_fiber; /* whose stack this is: the current thread's, but for who impersonates another */
 static struct event *events;
 static size_t event_count;
@@ -319,9 +320,24 @@ static void choose_next(void)
     go_on_with(candidates[index]);
 }
 
+void engine_check_at_points(void (*check)(void))
+{
+    check_at_points = check;
+}
+
+static void check_now(void)
+{
+    if (check_at_points == NULL || execution.locks_held > 0)
+        return;
+    execution.is_quiet = true;
+    check_at_points();
+    execution.is_quiet = false;
+}
+
 void engine_point(const volatile void *address)
 {
     count_step();
+    check_now();
     if (address != NULL && !note_use(address) && !search_asks_everywhere())
         return;
     choose_next();

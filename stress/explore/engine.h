@@ -127,6 +127,10 @@ void engine_prune(void) __attribute__((noreturn));
 /* Before an operation on `address` by the current thread: somebody else may go on first. */
 void engine_point(const volatile void *address);
 
+/* What is called, quietly, before each operation where nobody holds a lock: what a thread would see that took all of
+ * them. NULL: nothing. */
+void engine_check_at_points(void (*check)(void));
+
 /* The current thread cannot go on before its state changes: somebody else does. */
 void engine_wait(void);
 

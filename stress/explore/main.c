@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "explore.h"
 #include "failure.h"
+#include "oracle.h"
 #include "scenarios.h"
 
 enum { EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_OUTPUT = 3 };
@@ -15,6 +16,7 @@ enum { EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_OUTPUT = 3 };
 static const char usage[] =
     "usage: heapster-explore [--all | --scenario NAME | --program TEXT | --replay TOKEN | --list] [options]\n"
     "  --memory sc|tso|c11       what a load may return (c11)\n"
+    "  --check step|end          where all invariants are looked at: wherever no lock is held, or at the end (end)\n"
     "  --strategy dfs|pct|random (dfs)\n"
     "  --seed N, --depth N       of pct and random (1, 3)\n"
     "  --preemptions N, --stale N, --faults N   bounds, instead of the scenario's\n"
@@ -67,6 +69,14 @@ static bool read_strategy(const char *text, enum strategy *strategy)
     return true;
 }
 
+static bool read_check(const char *text)
+{
+    if (strcmp(text, "step") != 0 && strcmp(text, "end") != 0)
+        return false;
+    oracle_check_each_point(text[0] == 's');
+    return true;
+}
+
 static bool read_output_option(struct request *request, const char *name, const char *value)
 {
     long number = 0;
@@ -97,6 +107,8 @@ static bool read_option(struct request *request, const char *name, const char *v
         request->replay = value;
     else if (strcmp(name, "--memory") == 0)
         return token_parse_model(value, &request->plan.model);
+    else if (strcmp(name, "--check") == 0)
+        return read_check(value);
     else if (strcmp(name, "--strategy") == 0)
         return read_strategy(value, &request->plan.strategy);
     else if (strcmp(name, "--seed") == 0 && is_number)

@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "order.h"
 #include "pairs.h"
+#include "races.h"
 #include "search.h"
 #include "world.h"
 
@@ -52,22 +53,9 @@ struct buffer {
     struct waiting list[WAITING_MOST];
 };
 
-enum access { PLAIN_WRITE, PLAIN_READ, ATOMIC_WRITE, ATOMIC_READ, ACCESSES };
-
-/* The last accesses to each of 8 bytes, by the epoch of each thread. */
-struct cell {
-    uint16_t rows;     /* of the epochs, those that there are, a bit each */
-    uint8_t threads;   /* that have used it, a bit each */
-    uint8_t locations; /* the bytes where an atomic location begins */
-    uint16_t epochs[ACCESSES][THREADS_MOST][8];
-    const void *places[THREADS_MOST]; /* of the last access */
-};
-
 static enum memory_model model = MODEL_C11;
 static uint32_t generation;
 static struct location *locations;
-static struct cell *cells;
-static uint32_t *cell_generations; /* apart, so that many become new at once */
 static struct handover *handovers;
 static struct buffer buffers[THREADS_MOST];
 static const struct hs_mutex **handover_owners;
@@ -86,8 +74,7 @@ static void *map_or_die(size_t bytes)
 void memory_init(void)
 {
     locations = map_or_die(LOCATIONS * sizeof *locations);
-    cells = map_or_die(world_cells * sizeof *cells);
-    cell_generations = map_or_die(world_cells * sizeof *cell_generations);
+    races_init();
     handovers = map_or_die(MUTEXES * sizeof *handovers);
     handover_owners = map_or_die(MUTEXES * sizeof(void *));
 }
@@ -100,114 +87,9 @@ void memory_set_model(enum memory_model next)
 void memory_forget(void)
 {
     generation++;
+    races_forget();
     for (unsigned i = 0; i < THREADS_MOST; i++)
         buffers[i].count = 0;
-}
-
-/* ---- races ------------------------------------------------------------------------------------------------------- */
-
-_Static_assert(ACCESSES *THREADS_MOST <= 16, "a bit of a cell for each row");
-
-static struct cell *cell_at(const volatile void *address)
-{
-    size_t index = world_cell(address);
-
-    if (cell_generations[index] != generation) {
-        cells[index].threads = cells[index].locations = 0;
-        cells[index].rows = 0;
-        cell_generations[index] = generation;
-    }
-    return &cells[index];
-}
-
-void memory_make_new(const volatile void *address, size_t bytes)
-{
-    uintptr_t first = (uintptr_t)address & ~(uintptr_t)7, end = (uintptr_t)address + bytes;
-
-    explore_zero(&cell_generations[world_cell((const void *)first)], (end - first + 7) / 8 * sizeof *cell_generations);
-}
-
-static const char *access_name(enum access access)
-{
-    static const char *const names[ACCESSES] = {"plain write", "plain read", "atomic write", "atomic read"};
-
-    return names[access];
-}
-
-/* Whether two accesses of different threads to one byte are a race where neither is ordered before the other. */
-static bool conflicts(enum access one, enum access other)
-{
-    if (one >= ATOMIC_WRITE && other >= ATOMIC_WRITE)
-        return false;
-    return one == PLAIN_WRITE || other == PLAIN_WRITE || one == ATOMIC_WRITE || other == ATOMIC_WRITE;
-}
-
-/* Whether the thread has made such an access. */
-static bool has_row(const struct cell *cell, enum access access, unsigned thread)
-{
-    return (cell->rows >> ((unsigned)access * THREADS_MOST + thread) & 1) != 0;
-}
-
-static uint16_t *row_of(struct cell *cell, enum access access, unsigned thread)
-{
-    uint16_t *row = cell->epochs[access][thread];
-
-    if (!has_row(cell, access, thread)) {
-        cell->rows |= (uint16_t)(1U << ((unsigned)access * THREADS_MOST + thread));
-        explore_zero(row, sizeof cell->epochs[access][thread]);
-    }
-    return row;
-}
-
-static void expect_no_race_with(const struct cell *cell, unsigned thread, enum access other, unsigned first,
-                                unsigned count, enum access access, const volatile char *address, const void *place)
-{
-    uint16_t known = engine_self()->knows.before.at[thread];
-
-    for (unsigned byte = first; byte < first + count; byte++)
-        if (cell->epochs[other][thread][byte] > known)
-            engine_fail("race: %s by thread %u at %p beside %s by thread %u at %p, both of byte %#llx",
-                        access_name(access), execution.current + 1, place, access_name(other), thread + 1,
-                        cell->places[thread], (unsigned long long)world_name(address + (byte - first)));
-}
-
-static void expect_no_race(const struct cell *cell, unsigned first, unsigned count, enum access access,
-                           const volatile char *address, const void *place)
-{
-    for (unsigned other = 0; other < ACCESSES; other++)
-        for (unsigned thread = 0; thread < THREADS_MOST && conflicts(access, (enum access)other); thread++)
-            if (thread != execution.current && has_row(cell, (enum access)other, thread))
-                expect_no_race_with(cell, thread, (enum access)other, first, count, access, address, place);
-}
-
-static void note_in_cell(const volatile char *address, unsigned first, unsigned count, enum access access,
-                         const void *place)
-{
-    struct cell *cell = cell_at(address);
-    unsigned me = execution.current;
-    uint16_t epoch = engine_self()->knows.before.at[me];
-    uint16_t *row = row_of(cell, access, me);
-    bool is_alone = (cell->threads & ~(1U << me)) == 0;
-
-    cell->threads |= (uint8_t)(1U << me);
-    cell->places[me] = place;
-    if (!is_alone)
-        expect_no_race(cell, first, count, access, address, place);
-    for (unsigned byte = first; byte < first + count; byte++)
-        row[byte] = epoch;
-}
-
-static void note_access(const volatile void *address, size_t bytes, enum access access, const void *place)
-{
-    const volatile char *at = address, *end = at + bytes;
-
-    while (at < end) {
-        unsigned first = (unsigned)((uintptr_t)at & 7);
-        unsigned count = 8 - first < (size_t)(end - at) ? 8 - first : (unsigned)(end - at);
-
-        note_in_cell(at, first, count, access, place);
-        at += count;
-    }
 }
 
 /* ---- locations --------------------------------------------------------------------------------------------------- */
@@ -271,7 +153,7 @@ static void begin_location(struct location *location, const volatile void *addre
     location->bytes = (uint8_t)bytes;
     location->count = 1;
     location->stores[0].value = memory_read_quietly(address, bytes);
-    cell_at(address)->locations |= (uint8_t)(1U << ((uintptr_t)address & 7));
+    *races_marks(address) |= (uint8_t)(1U << ((uintptr_t)address & 7));
 }
 
 static struct location *location_at(const volatile void *address, size_t bytes)
@@ -279,7 +161,7 @@ static struct location *location_at(const volatile void *address, size_t bytes)
     struct location *location = slot_of((uintptr_t)address);
 
     if (location->generation != generation || location->bytes != bytes ||
-        !(cell_at(address)->locations >> ((uintptr_t)address & 7) & 1))
+        !(*races_marks(address) >> ((uintptr_t)address & 7) & 1))
         begin_location(location, address, bytes);
     return location;
 }
@@ -290,15 +172,15 @@ static void end_locations(volatile void *address, size_t bytes, const volatile v
     uintptr_t first = (uintptr_t)address, end = first + bytes;
 
     for (uintptr_t base = first & ~(uintptr_t)7; base < end; base += 8) {
-        struct cell *cell = cell_at((const volatile void *)base);
+        uint8_t *marks = races_marks((const volatile void *)base);
 
-        for (unsigned byte = 0; cell->locations != 0 && byte < 8; byte++) {
+        for (unsigned byte = 0; *marks != 0 && byte < 8; byte++) {
             uintptr_t at = base + byte;
 
-            if (!(cell->locations >> byte & 1) || at == (uintptr_t)but || at >= end)
+            if (!(*marks >> byte & 1) || at == (uintptr_t)but || at >= end)
                 continue;
             if (at + slot_of(at)->bytes > first)
-                cell->locations &= (uint8_t) ~(1U << byte);
+                *marks &= (uint8_t) ~(1U << byte);
         }
     }
 }
@@ -501,7 +383,7 @@ uint64_t memory_load(const volatile void *address, size_t bytes, bool acquires, 
     unsigned readable = 1, stale = 0, index;
     uint64_t event;
 
-    note_access(address, bytes, ATOMIC_READ, place);
+    races_note(address, bytes, ACCESS_ATOMIC_READ, place);
     if (own != NULL && own->address == address && own->bytes == bytes) {
         (void)engine_event(EVENT_LOAD, address, own->value, 0, own->event, place);
         return own->value;
@@ -530,7 +412,7 @@ void memory_store(volatile void *address, size_t bytes, uint64_t value, bool rel
 {
     struct location *location;
 
-    note_access(address, bytes, ATOMIC_WRITE, place);
+    races_note(address, bytes, ACCESS_ATOMIC_WRITE, place);
     if (releases)
         order_release(address);
     if (waits(address)) {
@@ -556,7 +438,7 @@ uint64_t memory_update(volatile void *address, size_t bytes, memory_next *next, 
     location = location_at(address, bytes);
     found = *newest_of(location);
 
-    note_access(address, bytes, ATOMIC_READ, place);
+    races_note(address, bytes, ACCESS_ATOMIC_READ, place);
     note_read(&found, place);
     if (!next(found.value, &value, context)) {
         location->seen[execution.current] = location->first + location->count - 1U;
@@ -564,7 +446,7 @@ uint64_t memory_update(volatile void *address, size_t bytes, memory_next *next, 
                                       engine_event(EVENT_EXCHANGE_FAILED, address, found.value, 0, found.event, place));
         return found.value;
     }
-    note_access(address, bytes, ATOMIC_WRITE, place);
+    races_note(address, bytes, ACCESS_ATOMIC_WRITE, place);
     end_locations(address, bytes, address);
     if (acquires) {
         order_acquire(address);
@@ -594,14 +476,14 @@ void memory_fence(const void *place)
 
 void memory_read_plain(const volatile void *address, size_t bytes, const void *place)
 {
-    note_access(address, bytes, PLAIN_READ, place);
+    races_note(address, bytes, ACCESS_PLAIN_READ, place);
     if (find_waiting(address, bytes) != NULL)
         memory_drain();
 }
 
 void memory_write_plain(volatile void *address, size_t bytes, const void *place)
 {
-    note_access(address, bytes, PLAIN_WRITE, place);
+    races_note(address, bytes, ACCESS_PLAIN_WRITE, place);
     if (find_waiting(address, bytes) != NULL)
         memory_drain();
     end_locations(address, bytes, NULL);

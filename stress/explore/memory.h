@@ -61,9 +61,6 @@ void memory_write_plain(volatile void *address, size_t bytes, const void *place)
 uint64_t memory_read_quietly(const volatile void *address, size_t bytes);
 void memory_write_quietly(volatile void *address, size_t bytes, uint64_t value);
 
-/* What lies there is new: nobody has used it. */
-void memory_make_new(const volatile void *address, size_t bytes);
-
 /* Hand-over by a mutex: what its last holder knew, and the hash of that event. */
 struct handover {
     uint32_t generation; /* of the execution it belongs to */

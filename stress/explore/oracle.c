@@ -182,6 +182,16 @@ static void expect_sound(enum heapster_check_mode mode)
     (void)heapster_check(mode, report_broken, NULL);
 }
 
+static void check_running(void)
+{
+    expect_sound(HEAPSTER_CHECK_RUNNING);
+}
+
+void oracle_check_each_point(bool each)
+{
+    engine_check_at_points(each ? check_running : NULL);
+}
+
 static bool decides_for_child(void)
 {
     return search_choose(CHOICE_FORK, 2) != 0;

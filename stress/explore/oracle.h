@@ -19,6 +19,9 @@
 
 #include "program.h"
 
+/* Whether all invariants are looked at wherever nobody holds a lock, and not only at the end. */
+void oracle_check_each_point(bool each);
+
 /* Makes the world of the program's first execution: options, set-up, checkpoint. False where that failed already;
  * execution.failure then says how. */
 bool oracle_begin(const struct program *program);

@@ -5,6 +5,7 @@
 #include "engine.h"
 #include "memory.h"
 #include "order.h"
+#include "pairs.h"
 #include "world.h"
 
 static void expect_mapped(const volatile void *address)
@@ -19,6 +20,7 @@ void plain_read(const volatile void *address, size_t bytes, const void *place)
     if (execution.is_quiet || !world_holds(address))
         return;
     expect_mapped(address);
+    pairs_note(NULL, place);
     memory_read_plain(address, bytes, place);
 }
 
@@ -31,6 +33,7 @@ void plain_write(volatile void *address, size_t bytes, const void *place)
         return;
     }
     expect_mapped(address);
+    pairs_note(NULL, place);
     memory_write_plain(address, bytes, place);
 }
 

@@ -20,6 +20,9 @@
 const struct scenario scenarios[] = {
     {"free_free", "two neighbours are freed", "m0=56,m1=56,m2=56/f0/f1" STRICT, TWO},
     {"free_free_apart", "the same, of different lists", "m0=56,m1=120,m2=56/f0/f1" STRICT, TWO},
+    {"free_free_listed", "the same, where the lists of both hold other blocks",
+     "m0=56,m1=120,m2=56,m3=56,m4=56,m5=120,m6=56,f3,f5/f0/f1" STRICT, TWO},
+    {"free_retake", "two neighbours are freed and taken again", "m0=56,m1=56,m2=56/f0,m0=56/f1,m1=56" STRICT, TWO},
     {"free_free_large", "the same, of lists that hold a range of sizes", "m0=280,m1=600,m2=56/f0/f1" STRICT, TWO},
     {"free_between", "two blocks are freed beside one that is free", "m0=56,m1=56,m2=56,m3=56,f1/f0/f2" STRICT, TWO},
     {"free_malloc", "a block is freed beside one that is taken", "m0=56,m1=56,m2=56,f0/f1/m0=56" STRICT, TWO},

@@ -7,7 +7,8 @@
 #include <sys/mman.h>
 
 #include "build.h"
-#include "memory.h"
+#include "compiler.h"
+#include "races.h"
 
 /* In sanitizer builds where their shadow leaves room. */
 #define WORLD_BASE ((uintptr_t)EXPLORE_WORLD_BASE)
@@ -385,7 +386,7 @@ char *world_map(size_t bytes, size_t alignment, size_t offset)
 void world_clear(char *base, size_t bytes)
 {
     clear(base, bytes);
-    memory_make_new(base, bytes);
+    races_make_new(base, bytes);
 }
 
 bool world_unmap(char *base, size_t bytes)

@@ -1,0 +1,26 @@
+/*
+ * races: of each byte of the world, who has used it how, and whether that was in order (memory.h).
+ */
+#ifndef EXPLORE_RACES_H
+#define EXPLORE_RACES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum access { ACCESS_PLAIN_WRITE, ACCESS_PLAIN_READ, ACCESS_ATOMIC_WRITE, ACCESS_ATOMIC_READ, ACCESSES };
+
+void races_init(void);
+
+/* Before each execution. */
+void races_forget(void);
+
+/* An access of the current thread: a race with an earlier one ends the execution. */
+void races_note(const volatile void *address, size_t bytes, enum access access, const void *place);
+
+/* What lies there is new: nobody has used it. */
+void races_make_new(const volatile void *address, size_t bytes);
+
+/* A bit for each of the 8 bytes around an address, for memory.c: those where an atomic location begins. */
+uint8_t *races_marks(const volatile void *address);
+
+#endif
