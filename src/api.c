@@ -148,10 +148,13 @@ static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
     return moved;
 }
 
-/* A tiny block of this thread's arena, moved within the thread's cache; NULL where it takes more than that. */
+/* Up to so many bytes are moved by a copy: that costs less than the locks of resizing in place. */
+#define COPIED_BYTES_MOST ((size_t)4 * 1024)
+
+/* A block of this thread's arena, resized within the thread's cache; NULL where it takes more than that. */
 static void *resize_in_cache(void *ptr, size_t bytes)
 {
-    size_t block_bytes = hs_cache_tiny_bytes(ptr), old_bytes;
+    size_t block_bytes = hs_cache_own_bytes(ptr), old_bytes;
     void *moved;
 
     if (block_bytes == 0 || bytes == 0 || bytes > HS_CLASS_PAYLOAD_BYTES_MOST)
@@ -160,10 +163,16 @@ static void *resize_in_cache(void *ptr, size_t bytes)
         hs_visible_resized(ptr, hs_visible_bytes(ptr, 0), bytes);
         return ptr;
     }
-    moved = hs_visible_allocated(hs_cache_pop(bytes), bytes, false);
-    if (moved == NULL)
+    old_bytes = block_bytes - HS_TAG_BYTES;
+    if ((bytes < old_bytes ? bytes : old_bytes) > COPIED_BYTES_MOST)
         return NULL;
-    old_bytes = hs_visible_bytes(ptr, block_bytes - HS_TAG_BYTES);
+    if (!hs_cache_pop_tiny(bytes, &moved)) {
+        moved = hs_cache_pop(bytes);
+        if (moved == NULL)
+            return NULL;
+    }
+    (void)hs_visible_allocated(moved, bytes, false);
+    old_bytes = hs_visible_bytes(ptr, old_bytes);
     memcpy(moved, ptr, bytes < old_bytes ? bytes : old_bytes);
     hs_free(ptr);
     return moved;
@@ -245,6 +254,12 @@ void hs_free_slowly(void *ptr)
         free_past_cache(ptr);
 }
 
+void hs_sort_freed(void)
+{
+    hs_cache_sort(hs_cache_self);
+    hs_end_slow_path();
+}
+
 void *heapster_malloc(size_t bytes)
 {
     HS_VISIBLE_CALL;
@@ -260,6 +275,8 @@ void *heapster_calloc(size_t count, size_t bytes)
 void *heapster_realloc(void *ptr, size_t bytes)
 {
     HS_VISIBLE_CALL;
+    if (ptr == NULL)
+        return hs_malloc(bytes);
     hs_heap_start();
     return resize(NULL, ptr, bytes);
 }

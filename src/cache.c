@@ -1,5 +1,7 @@
 #include "cache_parts.h"
 
+#include <string.h>
+
 #include "options.h"
 #include "os.h"
 
@@ -146,6 +148,8 @@ static void *refill(struct hs_cache *cache, unsigned index)
     struct hs_batch batch;
     void *payload;
 
+    /* Relaxed: a hint. */
+    cache->defers = hs_load_relaxed(&cache->arena->depot->arena_bytes) >= HS_COLD_ARENA_BYTES_LEAST;
     batch.most = next_batch(cache, index);
     if (!hs_arena_take_batch(cache->arena, block_bytes, may_be_run ? cache->next_run_bytes : 0, &batch))
         return NULL;
@@ -181,7 +185,11 @@ static void *allocate_from_arena(struct hs_cache *cache, unsigned index)
 
 static HS_NOINLINE void *pop_or_cut(struct hs_cache *cache, unsigned index)
 {
-    void *payload = hs_bin_pop(cache, index);
+    void *payload;
+
+    if (hs_load_relaxed(&cache->unsorted_count) != 0) /* relaxed: the thread's own */
+        (void)hs_bins_sort_quickly(cache);
+    payload = hs_bin_pop(cache, index);
 
     if (payload != NULL)
         return payload;
@@ -213,8 +221,10 @@ void *hs_cache_pop(size_t bytes)
 void *hs_cache_allocate(size_t bytes)
 {
     unsigned index = hs_class_for(hs_block_bytes_for(bytes));
-    void *payload = hs_bin_pop(hs_cache_self, index);
+    void *payload;
 
+    hs_cache_sort(hs_cache_self);
+    payload = hs_bin_pop(hs_cache_self, index);
     return payload != NULL ? payload : allocate_from_arena(hs_cache_self, index);
 }
 
@@ -230,6 +240,23 @@ static void release_own(struct hs_cache *cache, struct hs_block *block, unsigned
         hs_bin_push(cache, index, hs_block_payload(block));
     else
         give_one(cache, hs_block_payload(block));
+    hs_cache_look_for_unused(cache);
+}
+
+void hs_cache_sort(struct hs_cache *cache)
+{
+    void *payloads[HS_UNSORTED_MOST];
+    unsigned count;
+
+    if (hs_bins_sort_quickly(cache))
+        return;
+    /* None of them is unsorted any more while room is made: that may empty the whole cache. */
+    count = hs_load_relaxed(&cache->unsorted_count); /* relaxed: the thread's own */
+    memcpy(payloads, cache->unsorted, count * sizeof payloads[0]);
+    hs_store_relaxed(&cache->unsorted_count, 0);
+    for (unsigned i = 0; i < count; i++)
+        if (!hs_cache_accept(cache, payloads[i]))
+            give_one(cache, payloads[i]);
     hs_cache_look_for_unused(cache);
 }
 

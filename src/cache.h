@@ -6,11 +6,18 @@
  * that stands in freed memory: the stack stands outside of it.
  *
  *     malloc   bin -> what other threads gave back (inbox) -> depot -> run -> the arena
- *     free     own arena:      bin -> when it is full, its oldest blocks to the depot (depot.h)
+ *     free     own arena:      unsorted -> bin -> when it is full, its oldest blocks to the depot (depot.h)
  *              another arena:  outbox -> when it is full, that arena's inbox        a run: arena_batch.h
  *
  *     bin:     sentinel | oldest | ... | newest | free slot | ...
  *                         base                    top         full
+ *
+ * Unsorted. Which bin a block belongs to stands in its tag, which free has to wait for where the block is not in the
+ * processor's caches. A store to a bin would then have an address that is not known yet, and processors hold back the
+ * loads behind such a store, those of the next blocks' tags among them. So free verifies the block at once, marks it,
+ * and puts it at the end of a short array, where the address of each store is known; when the array is full, and when a
+ * bin is found empty, all of it is sorted into bins. What malloc handed out last is in the caches and goes into its bin
+ * directly; so does every block of a heap that is small enough to lie there.
  *
  * The sentinel points to a block that is not CACHED, so that one compare tells malloc both that the bin is empty and
  * that the newest block is not what free made of it.
@@ -36,16 +43,16 @@
  * thread of its arena; it gives them back after decay_ms, when memory is trimmed, and before its arena grows.
  *
  * Invariants (numbers as in the checker; they hold at rest)
- *   C1  A block in a bin or a depot is CACHED, one in an outbox, a pending chain or an inbox is SENT. It is in one of
- *       them alone, and of its arena.
- *   C2  Every block that is CACHED or SENT is in one of them.
- *   C3  Every RUN is the run of one cache, and its first word agrees with it.
- *   C4  The blocks in a bin are of its class; slot -1 is the sentinel; base <= top <= full.
- *   C5  An arena's inbox, with what its threads have pending of it, holds as many blocks and bytes as it says; so do
+ *   C1  A block in a bin, unsorted or in a depot is CACHED, one in an outbox, a pending chain or an inbox is SENT. It
+ * is in one of them alone, and of its arena. C2  Every block that is CACHED or SENT is in one of them. C3  Every RUN is
+ * the run of one cache, and its first word agrees with it. C4  The blocks in a bin are of its class; slot -1 is the
+ * sentinel; base <= top <= full. There are fewer unsorted blocks than have room, each of the class that stands beside
+ * it. C5  An arena's inbox, with what its threads have pending of it, holds as many blocks and bytes as it says; so do
  *       an outbox and a depot.
  *
  * Fields                       written by                 read
- *   bins[].top, counters       the thread                 anywhere, relaxed: statistics, exact at rest
+ *   bins[].top, counters,      the thread                 anywhere, relaxed: statistics, exact at rest
+ *     unsorted_count, _classes
  *   all else of hs_cache       the thread                 the thread; at rest, the checker; in the child of a fork
  *   next, previous, arena      under the heap's lock      under it; arena also by the thread
  *   all of an idle cache       under the heap's lock, or whoever took it off the list
@@ -64,6 +71,7 @@
 enum {
     HS_BIN_SLOTS_LEAST = 7, /* with the sentinel before them a power of two */
     HS_BIN_SLOTS_MOST = 255,
+    HS_UNSORTED_MOST = 16,
     HS_OUTBOXES = 16,
     HS_CACHE_RECORD_BYTES = 192 * 1024
 };
@@ -71,6 +79,9 @@ enum {
 #define HS_BIN_BYTES_MOST ((size_t)32 * 1024)
 #define HS_CACHE_BYTES_MOST ((size_t)1024 * 1024)
 #define HS_INBOX_BYTES_MOST ((size_t)512 * 1024)
+
+/* From so many bytes on, an arena is taken not to fit into the processor's caches. */
+#define HS_COLD_ARENA_BYTES_LEAST ((uint64_t)1024 * 1024)
 
 /* What the fast paths need. */
 struct hs_bin {
@@ -98,6 +109,11 @@ struct hs_outbox {
 struct hs_cache {
     uint32_t arena_bits; /* the arena's number where extents have it */
     uint32_t tag_mask;   /* HS_TAG_MASK; 0 of no cache */
+    void *newest;        /* what malloc took from a bin last: a hint, compared and not followed */
+    bool defers;         /* free leaves blocks unsorted */
+    _Atomic uint32_t unsorted_count;
+    _Atomic uint8_t unsorted_classes[HS_UNSORTED_MOST];
+    void *unsorted[HS_UNSORTED_MOST]; /* oldest first */
     struct hs_bin bins[HS_CLASSES];
     struct hs_bin_record records[HS_CLASSES];
     struct hs_arena *arena;
@@ -134,18 +150,21 @@ extern const struct hs_cache hs_cache_none HS_INTERNAL;
 static inline bool hs_cache_pop_tiny(size_t bytes, void **out)
 {
     size_t above = (size_t)hs_wrap_subtract(bytes, HS_TINY_PAYLOAD_LEAST); /* one comparison for both bounds */
+    struct hs_cache *cache;
     struct hs_bin *bin;
     void **top, *payload;
 
     if (HS_UNLIKELY(above > HS_TINY_PAYLOAD_SPAN))
         return false;
-    bin = &hs_cache_self->bins[above / HS_ALIGNMENT + HS_CLASS_FIRST];
+    cache = hs_cache_self;
+    bin = &cache->bins[above / HS_ALIGNMENT + HS_CLASS_FIRST];
     top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
     payload = top[-1];
     if (HS_UNLIKELY(HS_TAG_FIELD(u8, payload, state) != HS_STATE_CACHED))
         return false;
     hs_store_relaxed(&bin->top, top - 1);
     hs_block_set_state(hs_block_of(payload), HS_STATE_USED);
+    cache->newest = payload;
     *out = payload;
     return true;
 }
@@ -157,8 +176,9 @@ static inline bool hs_cache_may_read_tag(const void *payload)
     return ((uintptr_t)payload & hs_cache_self->tag_mask) != 0;
 }
 
-/* The bytes of a tiny live block of this thread's arena; 0 for any other pointer. */
-static inline size_t hs_cache_tiny_bytes(const void *payload)
+/* The bytes of a live block of this thread's arena that is no longer than those that caches keep; 0 for any other
+ * pointer. */
+static inline size_t hs_cache_own_bytes(const void *payload)
 {
     uint32_t extent;
     size_t units;
@@ -166,29 +186,25 @@ static inline size_t hs_cache_tiny_bytes(const void *payload)
     if (HS_UNLIKELY(!hs_cache_may_read_tag(payload)))
         return 0;
     extent = HS_TAG_FIELD(u32, payload, extent);
-    /* One compare: tiny, and of this thread's arena. */
+    /* One compare: short enough, and of this thread's arena. */
     units = extent ^ hs_cache_self->arena_bits;
-    if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
+    if (HS_UNLIKELY(units > HS_CLASS_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
         return 0;
     return units * HS_ALIGNMENT;
 }
 
-/* Pushes a tiny block of this thread's arena; false for any other pointer, and where the bin is full. It does not call
- * hs_cache_tiny_bytes: free would take an instruction more. */
-static inline bool hs_cache_push_tiny(void *payload)
+/* The three below are for the thread's own cache, and for pointers before which 8 bytes can be read. What
+ * hs_cache_own_bytes has stands in the first two again: free would take an instruction more by a call of it. */
+
+/* Pushes a tiny block of this thread's arena into its bin; false for any other pointer, and where the bin is full. */
+static inline bool hs_cache_push_tiny(struct hs_cache *cache, void *payload)
 {
-    struct hs_cache *cache = hs_cache_self;
-    struct hs_block *block = hs_block_of(payload);
     struct hs_bin *bin;
     void **top;
-    uint32_t extent;
-    size_t units;
+    uint32_t extent = HS_TAG_FIELD(u32, payload, extent);
+    size_t units = extent ^ cache->arena_bits;
 
-    if (HS_UNLIKELY(!hs_cache_may_read_tag(payload)))
-        return false;
-    extent = HS_TAG_FIELD(u32, payload, extent);
     /* One compare: tiny, and of this thread's arena. */
-    units = extent ^ cache->arena_bits;
     if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
         return false;
     bin = &cache->bins[units];
@@ -196,18 +212,45 @@ static inline bool hs_cache_push_tiny(void *payload)
     if (HS_UNLIKELY(top == bin->full))
         return false;
     hs_visible_freed(payload);
-    hs_block_set_state(block, HS_STATE_CACHED);
+    hs_block_set_state(hs_block_of(payload), HS_STATE_CACHED);
     *top = payload;
     hs_store_relaxed(&bin->top, top + 1);
     return true;
 }
 
+/* Takes a tiny block of this thread's arena, unsorted; false for any other pointer. */
+static inline bool hs_cache_defer_tiny(struct hs_cache *cache, void *payload)
+{
+    uint32_t extent = HS_TAG_FIELD(u32, payload, extent), count;
+    size_t units = extent ^ cache->arena_bits;
+
+    if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
+        return false;
+    hs_visible_freed(payload);
+    hs_block_set_state(hs_block_of(payload), HS_STATE_CACHED);
+    /* Relaxed: the thread's own. Of tiny blocks the units are the class. */
+    count = hs_load_relaxed(&cache->unsorted_count);
+    cache->unsorted[count] = payload;
+    hs_store_relaxed(&cache->unsorted_classes[count], (uint8_t)units);
+    hs_store_relaxed(&cache->unsorted_count, count + 1);
+    return true;
+}
+
+/* True where hs_cache_sort has to be called before the next block is taken unsorted. */
+static inline bool hs_cache_must_sort(const struct hs_cache *cache)
+{
+    return hs_load_relaxed(&cache->unsorted_count) == HS_UNSORTED_MOST; /* relaxed: the thread's own */
+}
+
 /* ---- the slow paths ---------------------------------------------------------------------------------------------- */
 
-/* What the fast paths are for tiny blocks, for those of any class; pop also cuts from the run. They change nothing
- * where they return NULL or false, as they do for a thread without a cache. */
+/* What the fast paths are for tiny blocks, for those of any class; pop also sorts and cuts from the run. They take no
+ * block where they return NULL or false, as they do for a thread without a cache. */
 void *hs_cache_pop(size_t bytes);
 bool hs_cache_push(void *payload);
+
+/* Sorts all that is unsorted into bins, and makes room where there is none. */
+void hs_cache_sort(struct hs_cache *cache);
 
 /* A block for a request of HS_CLASS_PAYLOAD_BYTES_MOST at the most, or NULL where there is no memory. The thread has a
  * cache. */
@@ -250,7 +293,8 @@ struct hs_cache_sum hs_cache_sum_locked(void);
 typedef void hs_visit_cache(struct hs_cache *cache, void *context);
 void hs_cache_for_each_locked(hs_visit_cache *visit, void *context);
 
-/* Calls `visit` for each block in one place, at rest, with the class of its bin or HS_CLASS_NONE. A chain that does not
+/* Calls `visit` for each block in one place, at rest, with its class in bins, unsorted ones included, and depots,
+ * otherwise HS_CLASS_NONE. A chain that does not
  * verify ends there. */
 typedef void hs_visit_cached(struct hs_arena *arena, void *payload, unsigned class_index, void *context);
 void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, void *context);

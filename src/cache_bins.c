@@ -26,6 +26,7 @@ void hs_cache_init(struct hs_cache *cache, struct hs_arena *arena)
     memset(cache, 0, sizeof *cache);
     cache->arena_bits = arena->number << 24;
     cache->tag_mask = HS_TAG_MASK;
+    cache->newest = HS_SENTINEL;
     cache->arena = arena;
     cache->next_run_bytes = HS_RUN_BYTES_LEAST;
     cache->next_narrowed = HS_CLASS_FIRST;
@@ -247,6 +248,40 @@ bool hs_bin_make_room(struct hs_cache *cache, unsigned index)
     return true;
 }
 
+/* Relaxed throughout: the thread's own. */
+static inline unsigned sort_one(struct hs_cache *cache, unsigned i, unsigned left)
+{
+    void *payload = cache->unsorted[i];
+    unsigned index = hs_load_relaxed(&cache->unsorted_classes[i]);
+    struct hs_bin *bin = &cache->bins[index];
+    void **top = hs_load_relaxed(&bin->top);
+
+    if (HS_LIKELY(top != bin->full)) {
+        *top = payload;
+        hs_store_relaxed(&bin->top, top + 1);
+        return left;
+    }
+    cache->unsorted[left] = payload;
+    hs_store_relaxed(&cache->unsorted_classes[left], (uint8_t)index);
+    return left + 1;
+}
+
+bool hs_bins_sort_quickly(struct hs_cache *cache)
+{
+    unsigned count = hs_load_relaxed(&cache->unsorted_count), left = 0;
+
+    if (count == HS_UNSORTED_MOST) {
+#pragma GCC unroll 32
+        for (unsigned i = 0; i < HS_UNSORTED_MOST; i++)
+            left = sort_one(cache, i, left);
+    } else {
+        for (unsigned i = 0; i < count; i++)
+            left = sort_one(cache, i, left);
+    }
+    hs_store_relaxed(&cache->unsorted_count, left);
+    return left == 0;
+}
+
 bool hs_cache_accept(struct hs_cache *cache, void *payload)
 {
     unsigned index = hs_class_of_block(hs_block_of(payload));
@@ -261,6 +296,7 @@ bool hs_cache_empty_bins(struct hs_cache *cache)
 {
     bool had_any = false;
 
+    hs_cache_sort(cache);
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
         unsigned count = hs_bin_count(cache, i);
 
@@ -275,6 +311,7 @@ bool hs_cache_empty_bins(struct hs_cache *cache)
  * begins again. */
 void hs_cache_give_back_unused(struct hs_cache *cache)
 {
+    hs_cache_sort(cache);
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
         struct hs_bin_record *record = &cache->records[i];
 

@@ -21,6 +21,7 @@ _Static_assert(HS_CLASSES == 2 * 56 + 3, "as many bins as there are classes");
 
 /* No tag that verifies has these bits. */
 const struct hs_cache hs_cache_none = {.arena_bits = UINT32_C(0xFEFFFFFF),
+                                       .newest = HS_SENTINEL,
                                        .bins = {NO_BINS_56, NO_BINS_56, NO_BIN, NO_BIN, NO_BIN}};
 
 static void set_no_cache(void)
@@ -28,8 +29,9 @@ static void set_no_cache(void)
     hs_cache_self = (struct hs_cache *)&hs_cache_none;
 }
 
-/* Caches are asked to give back before an arena grows where they hold so much of it: one part in ... */
-enum { RECLAIM_SHARE = 256 };
+/* Caches are asked to give back before an arena grows where they hold so much of it: one part in ..., as much as the
+ * arena would grow by. */
+enum { RECLAIM_SHARE = 8 };
 
 /* ---- making and ending ------------------------------------------------------------------------------------------- */
 

@@ -87,6 +87,9 @@ static inline void hs_bin_push(struct hs_cache *cache, unsigned index, void *pay
     hs_bin_set_top(cache, index, top + 1);
 }
 
+/* Sorts what is unsorted into bins that have room; the rest stays. True where all of it had. */
+bool hs_bins_sort_quickly(struct hs_cache *cache);
+
 /* Makes room for about twice as many blocks, where the bounds allow it. A bin that has next to none gets it from the
  * others. */
 bool hs_bin_widen(struct hs_cache *cache, unsigned index);

@@ -47,6 +47,8 @@ void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, v
         for (; slot < top; slot++)
             visit(cache->arena, *slot, i, context);
     }
+    for (unsigned i = 0; i < hs_load_relaxed(&cache->unsorted_count); i++)
+        visit(cache->arena, cache->unsorted[i], hs_load_relaxed(&cache->unsorted_classes[i]), context);
 }
 
 /* Relaxed throughout: statistics, exact where no other thread allocates. While one does, a stack may be moving. */
@@ -61,6 +63,10 @@ static void add_cache(struct hs_cache *cache, void *context)
             continue;
         sum->blocks += count;
         sum->bytes += count * hs_class_bytes(i);
+    }
+    for (unsigned i = 0; i < hs_load_relaxed(&cache->unsorted_count); i++) {
+        sum->blocks++;
+        sum->bytes += hs_class_bytes(hs_load_relaxed(&cache->unsorted_classes[i]));
     }
     for (unsigned i = 0; i < HS_OUTBOXES; i++) {
         sum->blocks += hs_load_relaxed(&cache->outboxes[i].blocks);

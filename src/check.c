@@ -335,7 +335,8 @@ static bool bins_are_sound(struct checker *checker, const struct hs_cache *cache
         sound &= expect(checker, base[-1] == HS_SENTINEL && base <= top && top <= cache->bins[i].full, "C4", cache,
                         "a bin's stack is out of its bounds");
     }
-    return sound;
+    return sound & expect(checker, hs_load_relaxed(&cache->unsorted_count) < HS_UNSORTED_MOST, "C4", cache,
+                          "there are more unsorted blocks than have room");
 }
 
 static void see_cache(struct hs_cache *cache, void *context)

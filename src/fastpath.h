@@ -9,6 +9,7 @@
 
 void *hs_malloc_slowly(size_t bytes);
 void hs_free_slowly(void *ptr);
+void hs_sort_freed(void);
 
 static inline void *hs_malloc(size_t bytes)
 {
@@ -21,7 +22,23 @@ static inline void *hs_malloc(size_t bytes)
 
 static inline void hs_free(void *ptr)
 {
-    if (HS_UNLIKELY(!hs_cache_push_tiny(ptr)))
+    struct hs_cache *cache = hs_cache_self;
+
+    /* What malloc handed out last is in the processor's caches, and so is all of a small heap. */
+    if (ptr != cache->newest) {
+        if (HS_UNLIKELY(!hs_cache_may_read_tag(ptr))) {
+            hs_free_slowly(ptr);
+            return;
+        }
+        if (cache->defers) {
+            if (HS_UNLIKELY(!hs_cache_defer_tiny(cache, ptr)))
+                hs_free_slowly(ptr);
+            else if (HS_UNLIKELY(hs_cache_must_sort(cache)))
+                hs_sort_freed();
+            return;
+        }
+    }
+    if (HS_UNLIKELY(!hs_cache_push_tiny(cache, ptr)))
         hs_free_slowly(ptr);
 }
 

@@ -34,6 +34,7 @@ struct second_free {
     size_t bytes;
     bool first_elsewhere, second_elsewhere;
     unsigned others; /* freed in between */
+    bool defers;     /* as in a large heap */
 };
 
 static void free_one(void *payload)
@@ -58,6 +59,7 @@ static void free_twice(void *context)
     start_worker(&other);
     payloads[0] = heapster_malloc(second->bytes);
     take_blocks(&between);
+    hs_cache_self->defers = second->defers;
     free_by(&other, second->first_elsewhere, payloads[0]);
     free_blocks(&between);
     free_by(&other, second->second_elsewhere, payloads[0]);
@@ -67,10 +69,12 @@ static void free_twice(void *context)
 static void double_free_of_a_cached_block(void **state)
 {
     static struct second_free table[] = {
-        {24, false, false, 0},    {24, false, false, 3},   {1000, false, false, 0}, {5000, false, false, 1},
-        {100, true, true, 0},     {100, true, false, 0},   {100, false, true, 0},   {100, true, true, 70},
-        {100, true, false, 70},   {20000, false, true, 0}, {20000, true, false, 0}, {100, false, false, 250},
-        {65536, false, false, 0},
+        {24, false, false, 0, false},    {24, false, false, 3, false},   {1000, false, false, 0, false},
+        {5000, false, false, 1, false},  {100, true, true, 0, false},    {100, true, false, 0, false},
+        {100, false, true, 0, false},    {100, true, true, 70, false},   {100, true, false, 70, false},
+        {20000, false, true, 0, false},  {20000, true, false, 0, false}, {100, false, false, 250, false},
+        {65536, false, false, 0, false}, {100, false, false, 3, true},   {100, false, false, 15, true},
+        {100, false, false, 40, true},   {1000, false, true, 3, true},
     };
 
     (void)state;

@@ -151,9 +151,47 @@ static void put_a_sent_block_in_a_bin(bool is_repair)
         push_into(bin_of(600), payload);
 }
 
+/* The newest of the unsorted, once more. */
+static void leave_unsorted(void *payload, unsigned class_index)
+{
+    unsigned count = hs_load_relaxed(&hs_cache_self->unsorted_count);
+
+    hs_cache_self->unsorted[count] = payload;
+    hs_store_relaxed(&hs_cache_self->unsorted_classes[count], (uint8_t)class_index);
+    hs_store_relaxed(&hs_cache_self->unsorted_count, count + 1);
+}
+
+static void forget_newest_unsorted(void)
+{
+    hs_store_relaxed(&hs_cache_self->unsorted_count, hs_load_relaxed(&hs_cache_self->unsorted_count) - 1);
+}
+
+static unsigned class_of_request(size_t bytes)
+{
+    return hs_class_for(hs_block_bytes_for(bytes));
+}
+
+static void leave_a_block_of_a_bin_unsorted(bool is_repair)
+{
+    if (is_repair)
+        forget_newest_unsorted();
+    else
+        leave_unsorted(payloads[0], class_of_request(100));
+}
+
+static void leave_a_used_block_unsorted(bool is_repair)
+{
+    if (is_repair)
+        forget_newest_unsorted();
+    else
+        leave_unsorted(used, hs_class_of_block(hs_block_of(used)));
+}
+
 static void C1(void **state)
 {
     (void)state;
+    expect_complaint(leave_a_block_of_a_bin_unsorted, "C1");
+    expect_complaint(leave_a_used_block_unsorted, "C1");
     expect_complaint(put_in_two_bins, "C1");
     expect_complaint(put_in_a_bin_twice, "C1");
     expect_complaint(put_a_used_block_in_a_bin, "C1");
@@ -181,9 +219,27 @@ static void lose_the_newest(bool is_repair)
         hs_store_relaxed(&bin->top, hs_load_relaxed(&bin->top) + 1);
 }
 
+/* Out of its bin, unsorted, and then in no place. */
+static void lose_what_is_unsorted(bool is_repair)
+{
+    static void *lost;
+    struct hs_bin *bin = bin_of(100);
+
+    if (is_repair) {
+        push_into(bin, lost);
+        return;
+    }
+    lost = hs_load_relaxed(&bin->top)[-1];
+    drop_from(bin);
+    leave_unsorted(lost, class_of_request(100));
+    require_sound();
+    forget_newest_unsorted();
+}
+
 static void C2(void **state)
 {
     (void)state;
+    expect_complaint(lose_what_is_unsorted, "C2");
     expect_complaint(cache_a_used_block, "C2");
     expect_complaint(send_a_used_block, "C2");
     expect_complaint(lose_the_newest, "C2");
@@ -290,9 +346,37 @@ static void move_to_another_bin(bool is_repair)
     push_into(to, payload);
 }
 
+static void mistake_what_is_unsorted(bool is_repair)
+{
+    struct hs_bin *bin = bin_of(100);
+
+    if (is_repair) {
+        push_into(bin, hs_cache_self->unsorted[0]);
+        forget_newest_unsorted();
+        return;
+    }
+    leave_unsorted(hs_load_relaxed(&bin->top)[-1], class_of_request(600));
+    drop_from(bin);
+}
+
+static void leave_too_many_unsorted(bool is_repair)
+{
+    for (unsigned i = 0; i < HS_UNSORTED_MOST; i++) {
+        if (is_repair) {
+            forget_newest_unsorted();
+            push_into(bin_of(100), hs_cache_self->unsorted[HS_UNSORTED_MOST - 1 - i]);
+        } else {
+            leave_unsorted(hs_load_relaxed(&bin_of(100)->top)[-1], class_of_request(100));
+            drop_from(bin_of(100));
+        }
+    }
+}
+
 static void C4(void **state)
 {
     (void)state;
+    expect_complaint(mistake_what_is_unsorted, "C4");
+    expect_complaint(leave_too_many_unsorted, "C4");
     expect_complaint(overwrite_the_sentinel, "C4");
     expect_complaint(pass_the_end_of_a_stack, "C4");
     expect_complaint(move_to_another_bin, "C4");
