@@ -57,6 +57,13 @@ static void an_eighth_is_rounded_up_at_most(void **state)
     }
 }
 
+static void powers_of_two_are_not_rounded(void **state)
+{
+    (void)state;
+    for (size_t bytes = 32; bytes <= (size_t)64 << 10; bytes *= 2)
+        assert_int_equal(hs_class_bytes(hs_class_for(hs_block_bytes_for(bytes))), bytes + HS_ALIGNMENT);
+}
+
 static void a_request_of_64_kib_has_a_class(void **state)
 {
     (void)state;
@@ -87,6 +94,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_size_gets_the_smallest_class_that_holds_it),
         cmocka_unit_test(tiny_sizes_are_not_rounded),
         cmocka_unit_test(an_eighth_is_rounded_up_at_most),
+        cmocka_unit_test(powers_of_two_are_not_rounded),
         cmocka_unit_test(a_request_of_64_kib_has_a_class),
         cmocka_unit_test(blocks_of_exactly_its_size_are_of_a_class),
     };
