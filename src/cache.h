@@ -76,8 +76,8 @@ enum {
     HS_CACHE_RECORD_BYTES = 192 * 1024
 };
 
-#define HS_BIN_BYTES_MOST ((size_t)32 * 1024)
-#define HS_CACHE_BYTES_MOST ((size_t)1024 * 1024)
+#define HS_BIN_BYTES_MOST ((size_t)64 * 1024)
+#define HS_CACHE_BYTES_MOST ((size_t)2 * 1024 * 1024)
 #define HS_INBOX_BYTES_MOST ((size_t)512 * 1024)
 
 /* From so many bytes on, an arena is taken not to fit into the processor's caches. */

@@ -180,7 +180,7 @@ static void widen_all_and_one_more(void *context)
 {
     struct hs_cache *cache;
     size_t next_bytes;
-    unsigned i = HS_CLASS_FIRST + 14; /* 256 bytes */
+    unsigned i = HS_CLASS_FIRST + 30; /* 512 bytes */
     uint64_t locks;
 
     (void)context;
@@ -190,14 +190,14 @@ static void widen_all_and_one_more(void *context)
         take(300, hs_class_bytes(i) - HS_TAG_BYTES);
         give(300);
     }
-    REQUIRE(room_of_bin(cache, 256 - HS_TAG_BYTES) == HS_BIN_BYTES_MOST / 256);
+    REQUIRE(room_of_bin(cache, 512 - HS_TAG_BYTES) == HS_BIN_BYTES_MOST / 512);
     next_bytes = hs_class_bytes(i) - HS_TAG_BYTES;
     REQUIRE(room_of_bin(cache, next_bytes) == 0);
     take(HS_BIN_SLOTS_LEAST, next_bytes);
     give(HS_BIN_SLOTS_LEAST);
     hs_cache_sort(cache); /* by now the heap is large enough to leave them unsorted */
     REQUIRE(room_of_bin(cache, next_bytes) == HS_BIN_SLOTS_LEAST);
-    REQUIRE(room_of_bin(cache, 256 - HS_TAG_BYTES) <= HS_BIN_BYTES_MOST / 256 / 2);
+    REQUIRE(room_of_bin(cache, 512 - HS_TAG_BYTES) <= HS_BIN_BYTES_MOST / 512 / 2);
     REQUIRE(cache->bin_bytes <= HS_CACHE_BYTES_MOST && bytes_in_bins(cache) <= cache->bin_bytes);
     /* From here on the class lives in its bin. */
     locks = locks_taken();

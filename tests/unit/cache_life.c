@@ -93,10 +93,12 @@ static void free_and_go(void *context)
     be_a_thread(take_two_and_free_one, second);
     REQUIRE(first[0] == second[0]);
     hs_options.decay_ms = 0;
-    for (unsigned i = 0; i < MANY; i++)
-        payloads[i] = heapster_malloc(3000); /* slow paths, that look at what is due */
-    for (unsigned i = 0; i < MANY; i++)
-        heapster_free(payloads[i]);
+    for (unsigned round = 0; round < 4; round++) { /* slow paths, that look at what is due */
+        for (unsigned i = 0; i < MANY; i++)
+            payloads[i] = heapster_malloc(3000);
+        for (unsigned i = 0; i < MANY; i++)
+            heapster_free(payloads[i]);
+    }
     REQUIRE(state_of(first[0]) != HS_STATE_CACHED);
     heapster_free(first[1]);
     heapster_free(second[1]);
