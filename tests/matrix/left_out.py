@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ci/left_out.py with a small table in a private copy: the pattern that it gives to ctest leaves out what the lines say
+"""ci/cells/left_out.py with a small table in a private copy: the pattern that it gives to ctest leaves out what the lines say
 and nothing else; a test that no cell runs, a line that no test matches and one that cannot be read are failures."""
 import re
 import subprocess
@@ -36,7 +36,7 @@ def run(folder, lines, preset="release"):
     (copy.root / "ci/cells/cells.toml").write_text(CELLS, encoding="utf-8")
     (copy.root / "ci/left_out").write_text("# presets tests why\n" + lines, encoding="utf-8")
     (copy.root / "CTestTestfile.cmake").write_text(TESTS, encoding="utf-8")
-    done = subprocess.run([sys.executable, "-B", copy.root / "ci/left_out.py", preset, copy.root], capture_output=True,
+    done = subprocess.run([sys.executable, "-B", copy.root / "ci/cells/left_out.py", preset, copy.root], capture_output=True,
                           text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
     chosen = None
     if done.returncode == 0 and done.stdout.strip():

@@ -9,10 +9,9 @@ import re
 import subprocess
 import sys
 
-CI = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(CI / 'cells'))
-import table  # pylint: disable=wrong-import-position
+import table
 
+CI = pathlib.Path(__file__).resolve().parents[1]
 # Of a pattern only what Python and ctest read alike.
 LINE = re.compile(r'(?P<presets>\S+) +(?P<tests>\S+) {2,}(?P<why>\S.*)$')
 # What no call of ctest by a preset runs (CMakePresets.json); ci/matrix does.
