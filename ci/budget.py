@@ -1,12 +1,13 @@
 """The time that ./ci/test spent on each part of it, beside its budget (ci/budget): one table, from ctest's JUnit reports.
 
-    budget.py BUDGET REPORT...    a report for each preset, called <preset>.xml
+    budget.py BUDGET BUILDS REPORT...    the seconds of all builds; a report for each preset, called <preset>.xml
 """
 import pathlib
 import re
 import sys
 import xml.etree.ElementTree
 
+BUILDS = 'builds'  # no test, but in the table
 LINE = re.compile(r'(?P<part>\S+(?: \S+)*?) {2,}(?P<seconds>\d+) {2,}(?P<tests>\S+)$')
 
 
@@ -26,7 +27,7 @@ def seconds_by_part(report, parts):
     """How long the tests of each part took, by its name."""
     spent = dict.fromkeys((name for name, _, _ in parts), 0.0)
     for case in xml.etree.ElementTree.parse(report).iter('testcase'):
-        part = next((name for name, _, tests in parts if tests.match(case.get('name'))), None)
+        part = next((name for name, _, tests in parts if name != BUILDS and tests.match(case.get('name'))), None)
         if part is None:
             sys.exit(f'{report}: a test of no part: {case.get("name")}')
         spent[part] += float(case.get('time') or 0)
@@ -35,18 +36,20 @@ def seconds_by_part(report, parts):
 
 def main():
     parts = read_budget(pathlib.Path(sys.argv[1]))
-    reports = [pathlib.Path(name) for name in sys.argv[2:]]
+    build_seconds = float(sys.argv[2])
+    reports = [pathlib.Path(name) for name in sys.argv[3:]]
     spent = {report.stem: seconds_by_part(report, parts) for report in reports}
     head = ''.join(f'{preset:>9}' for preset in spent)
     print(f'{"seconds of tests":<20}{head}{"all":>9}{"budget":>9}')
     for name, budget, _ in parts:
         shares = [by_part[name] for by_part in spent.values()]
-        mark = '  above its budget' if sum(shares) > budget else ''
         cells = ''.join(f'{share:>9.0f}' for share in shares)
-        print(f'{name:<20}{cells}{sum(shares):>9.0f}{budget:>9}{mark}')
-    cells = ''.join(f'{sum(by_part.values()):>9.0f}' for by_part in spent.values())
-    everything = sum(sum(by_part.values()) for by_part in spent.values())
-    print(f'{"all":<20}{cells}{everything:>9.0f}{sum(budget for _, budget, _ in parts):>9}')
+        seconds = sum(shares)
+        if name == BUILDS:
+            cells = ' ' * len(cells)
+            seconds = build_seconds
+        mark = '  above its budget' if seconds > budget else ''
+        print(f'{name:<20}{cells}{seconds:>9.0f}{budget:>9}{mark}')
 
 
 if __name__ == '__main__':

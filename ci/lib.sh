@@ -83,6 +83,17 @@ part()
     [ $result = passed ]
 }
 
+# seconds_of <word>: what the parts took whose names begin with the word, together.
+seconds_of()
+{
+    local i seconds=0 result=()
+    for ((i = 0; i < ${#part_names[@]}; i++)); do
+        read -ra result <<<"${part_results[i]}"
+        [[ ${part_names[i]} != "$1 "* ]] || seconds=$((seconds + result[1]))
+    done
+    echo $seconds
+}
+
 print_table()
 {
     local i

@@ -7,11 +7,14 @@
  *     fuzz_<target> --time SECONDS [OPS]       runs drawn inputs of so many operations, says how fast
  *     fuzz_<target> --write FILE OPS SEED      writes the drawn input
  */
+#include <dirent.h>
 #include <fcntl.h>
-#include <fts.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,26 +84,70 @@ static unsigned replay_file(const char *path)
     return 1;
 }
 
-static int compare_names(const FTSENT **one, const FTSENT **other)
+struct folder {
+    struct folder *next;
+    char path[PATH_MAX];
+};
+
+/* Those that are still to be read. */
+static struct folder *pending;
+
+static int is_no_hidden_file(const struct dirent *entry)
 {
-    return strcmp((*one)->fts_name, (*other)->fts_name);
+    return entry->d_name[0] != '.';
 }
 
-/* A file, or all files in a folder and below it, by name; hidden ones are no inputs. */
-static unsigned replay(char *path)
+static unsigned replay_or_keep(const char *path)
 {
-    char *paths[] = {path, NULL};
-    FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, compare_names);
+    struct folder *folder;
+    struct stat about;
+
+    if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode))
+        return replay_file(path);
+    folder = malloc(sizeof *folder);
+    if (folder == NULL)
+        exit(1);
+    (void)snprintf(folder->path, sizeof folder->path, "%s", path);
+    folder->next = pending;
+    pending = folder;
+    return 0;
+}
+
+/* By name. */
+static unsigned replay_folder(const char *path)
+{
+    struct dirent **entries;
+    int count = scandir(path, &entries, is_no_hidden_file, alphasort);
     unsigned replayed = 0;
 
-    for (FTSENT *entry = tree != NULL ? fts_read(tree) : NULL; entry != NULL; entry = fts_read(tree)) {
-        if (entry->fts_level > 0 && entry->fts_name[0] == '.')
-            (void)fts_set(tree, entry, FTS_SKIP);
-        else if (entry->fts_info != FTS_D && entry->fts_info != FTS_DP)
-            replayed += replay_file(entry->fts_path);
+    if (count < 0) {
+        (void)fprintf(stderr, "fuzz_%s: cannot read %s\n", fuzz_target.name, path);
+        exit(1);
     }
-    if (tree != NULL)
-        (void)fts_close(tree);
+    for (int i = 0; i < count; i++) {
+        char entry[2 * PATH_MAX];
+
+        (void)snprintf(entry, sizeof entry, "%s/%s", path, entries[i]->d_name);
+        replayed += replay_or_keep(entry);
+        free(entries[i]);
+    }
+    free(entries);
+    return replayed;
+}
+
+/* A file, or all files in a folder and below it; hidden ones are no inputs. MemorySanitizer knows what scandir writes,
+ * and not what fts does. */
+static unsigned replay(const char *path)
+{
+    unsigned replayed = replay_or_keep(path);
+
+    while (pending != NULL) {
+        struct folder *folder = pending;
+
+        pending = folder->next;
+        replayed += replay_folder(folder->path);
+        free(folder);
+    }
     return replayed;
 }
 

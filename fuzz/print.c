@@ -119,9 +119,11 @@ void fuzz_print_dictionary(void)
     (void)puts("# Sizes around every boundary, as bytes 2 to 4 of an operation (README.md): fuzz_ops --dictionary.");
     for (unsigned i = 0; i < fuzz_boundary_count; i++) {
         for (unsigned k = 0; k < sizeof around / sizeof around[0]; k++) {
-            size_t bytes = fuzz_boundaries[i] + (size_t)around[k];
+            size_t bytes;
             uint8_t encoded[3];
 
+            /* What lies below 0 or above the largest size counts from the other end. */
+            (void)__builtin_add_overflow(fuzz_boundaries[i], (size_t)around[k], &bytes);
             fuzz_encode_size(encoded, bytes);
             if (fuzz_size(encoded) == bytes)
                 (void)printf("bytes_%zu=\"\\x%02x\\x%02x\\x%02x\"\n", bytes, encoded[0], encoded[1], encoded[2]);

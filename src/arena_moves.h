@@ -16,7 +16,7 @@
 struct hs_settlement {
     uint64_t claims;      /* free blocks that went into the published one */
     uint64_t frees;       /* blocks of the program that did */
-    uint64_t freed_bytes; /* and their bytes */
+    size_t freed_bytes;   /* and their bytes, fewer than a region has */
 };
 
 /* What is asked of a search. */

@@ -39,7 +39,7 @@ enum { HS_DEPOT_SENT_SHARE = 4 };
 
 struct hs_magazine {
     struct hs_magazine *next;
-    uint64_t count;
+    size_t count;
     void *payloads[HS_MAGAZINE_BLOCKS];
 };
 

@@ -198,9 +198,10 @@ void hs_large_cache_note_peak_locked(struct hs_large_set *set)
         set->peak_bytes = set->bytes;
 }
 
-static uint64_t least_of(uint64_t one, uint64_t other)
+/* Both are bytes of one address space; a bound that is computed may be more. */
+static size_t least_of(uint64_t one, size_t other)
 {
-    return one < other ? one : other;
+    return one < other ? (size_t)one : other;
 }
 
 static size_t bound_locked(const struct hs_large_set *set) HS_REQUIRES(set->lock)
@@ -211,7 +212,7 @@ static size_t bound_locked(const struct hs_large_set *set) HS_REQUIRES(set->lock
     /* Relaxed: options may change at any time; this mapping or the next one obeys. */
     if (!hs_load_relaxed(&hs_options.large_cache) || hs_load_relaxed(&hs_options.decay_ms) == 0)
         return 0;
-    return most > set->bytes ? least_of(most - set->bytes, HS_LARGE_CACHE_BYTES_MOST + set->bytes / 2) : 0;
+    return most > set->bytes ? least_of(most - set->bytes, HS_LARGE_CACHE_BYTES_MOST + (size_t)(set->bytes / 2)) : 0;
 }
 
 static struct hs_region *oldest_locked(const struct hs_large_set *set) HS_REQUIRES(set->lock)

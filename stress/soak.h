@@ -8,6 +8,8 @@
 #ifndef STRESS_SOAK_H
 #define STRESS_SOAK_H
 
+#include <stdbool.h>
+
 #include "result.h"
 
 enum { STRESS_CHECKPOINTS = 10 };
@@ -21,7 +23,11 @@ struct stress_checkpoint {
 /* How many there are: STRESS_CHECKPOINTS, or 0 where the run was too short for a judgement. */
 unsigned stress_soak_checkpoints(const struct kit_result *result, struct stress_checkpoint *out);
 
-/* Turns a passed run that grew or slowed down into a failed one. */
-void stress_soak_judge(struct kit_result *result);
+/*
+ * Turns a passed run that grew or slowed down into a failed one. Only a run by time has a steady end: with a number of
+ * operations threads end one after the other, those that are left wait for each other, and on a busy machine that may
+ * take long. Such a run may grow no more than others, its speed says nothing.
+ */
+void stress_soak_judge(struct kit_result *result, bool by_time);
 
 #endif

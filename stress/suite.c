@@ -325,7 +325,7 @@ static unsigned run_child(struct stress_suite *suite, unsigned first)
     (void)kill(-child, SIGKILL); /* what it forked, and was not there to wait for */
     next = judge(suite, first, last, status, stood_still);
     for (unsigned i = first; i < next; i++) {
-        stress_soak_judge(&suite->rows[i].result);
+        stress_soak_judge(&suite->rows[i].result, suite->options->ops == 0);
         stress_table_end_row(suite, i);
     }
     return next;

@@ -15,9 +15,13 @@
 #if !defined(EXPLORE_HAS_THREAD_SANITIZER)
 #define EXPLORE_HAS_THREAD_SANITIZER 0
 #endif
+/* And for this one as a whole, which asks for nothing but other addresses. */
+#if !defined(EXPLORE_HAS_MEMORY_SANITIZER)
+#define EXPLORE_HAS_MEMORY_SANITIZER 0
+#endif
 
-#if EXPLORE_HAS_THREAD_SANITIZER
-/* Of the program's low addresses, to which ThreadSanitizer has a shadow. */
+#if EXPLORE_HAS_THREAD_SANITIZER || EXPLORE_HAS_MEMORY_SANITIZER
+/* Of the program's low addresses, to which ThreadSanitizer and MemorySanitizer have a shadow. */
 #define EXPLORE_WORLD_BASE 0x600000000
 #else
 #define EXPLORE_WORLD_BASE 0x200000000000

@@ -274,7 +274,9 @@ static size_t growth_by_round(struct kit_run *run, const struct sweep *sweep, st
     struct local *local = run->local;
     size_t most = local->most_unknown_bytes, now;
 
-    (void)alarm(run->config->hang_seconds); /* the watchdog's clock, which knows only all of main's steps together */
+    /* The clocks of the watchdog and of the suite, which know only all of main's steps together. */
+    (void)alarm(run->config->hang_seconds);
+    kit_put(run->result->ticks, kit_get(run->result->ticks) + 1);
     *count = play_round(&run->threads[0], sweep);
     now = kit_sampler_unknown_bytes(run);
     if (now > most)

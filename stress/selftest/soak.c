@@ -20,7 +20,7 @@ struct shape {
 
 static struct kit_result result;
 
-static void run(const struct shape *shape, double seconds)
+static void run_for(const struct shape *shape, double seconds, bool by_time)
 {
     double step = seconds / SAMPLES, ops = 0;
 
@@ -41,7 +41,12 @@ static void run(const struct shape *shape, double seconds)
             .held_bytes = 7 * MIB,
         };
     }
-    stress_soak_judge(&result);
+    stress_soak_judge(&result, by_time);
+}
+
+static void run(const struct shape *shape, double seconds)
+{
+    run_for(shape, seconds, true);
 }
 
 static void expect_failed(const char *reason)
@@ -121,8 +126,18 @@ static void leaves_short_and_failed_runs_alone(void)
     expect(stress_soak_checkpoints(&result, points) == 0, "a short run has no checkpoints");
     result.verdict = KIT_FAILED;
     result.seconds = 60;
-    stress_soak_judge(&result);
+    stress_soak_judge(&result, true);
     expect(result.reason[0] == '\0', "a run that failed keeps its reason");
+}
+
+static void judges_no_speed_of_a_run_by_operations(void)
+{
+    const struct shape grows = {growing, steady}, slows = {steady, slowing_down};
+
+    run_for(&slows, 3600, false);
+    expect(result.verdict == KIT_PASSED, "the end of a run by operations may be slow");
+    run_for(&grows, 60, false);
+    expect_failed("growth: ");
 }
 
 static void sums_up_in_checkpoints(void)
@@ -148,6 +163,7 @@ int main(void)
     judges_steady_runs_as_passed();
     judges_growth_and_slowdown();
     leaves_short_and_failed_runs_alone();
+    judges_no_speed_of_a_run_by_operations();
     sums_up_in_checkpoints();
     return expect_status();
 }

@@ -65,6 +65,9 @@ static void assert_no_memory(void *block)
     errno = 0;
 }
 
+/* Its square is one more than the largest size. */
+#define HALF_WIDTH ((size_t)1 << sizeof(size_t) * 4)
+
 static void requests_that_overflow_fail(void **state)
 {
     void *block = heapster_malloc(100);
@@ -73,7 +76,7 @@ static void requests_that_overflow_fail(void **state)
     fill_pattern(block, 100, 1);
     errno = 0;
     assert_no_memory(heapster_calloc(unforeseen(SIZE_MAX), 2));
-    assert_no_memory(heapster_calloc(unforeseen((size_t)1 << 33), (size_t)1 << 33));
+    assert_no_memory(heapster_calloc(unforeseen(HALF_WIDTH * 2), HALF_WIDTH * 2));
     assert_no_memory(heapster_reallocarray(NULL, unforeseen(SIZE_MAX), 2));
     assert_no_memory(heapster_reallocarray(block, unforeseen(SIZE_MAX / 2), 3));
     assert_true(holds_pattern(block, 100, 1));

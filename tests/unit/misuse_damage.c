@@ -349,7 +349,7 @@ static void free_aligned_with_a_wrong_size(void *context)
 static void free_aligned_sized(void **state)
 {
     static struct wrong_size sizes[] = {{100, 64, 10}, {100, 64, 1000}, {5000, 64, 0}};
-    static struct wrong_size alignments[] = {{100, 0, 100}, {100, 3, 100}, {100, (size_t)1 << 40, 100}};
+    static struct wrong_size alignments[] = {{100, 0, 100}, {100, 3, 100}, {100, SIZE_MAX / 2 + 1, 100}};
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(sizes); i++)
