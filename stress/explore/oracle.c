@@ -395,12 +395,13 @@ static void end_well(unsigned thread)
 void oracle_rehearse(void)
 {
     explore_copy(slots, slots_at_checkpoint, sizeof slots);
-    engine_run(work);
+    engine_rehearse(work);
 }
 
 void oracle_run(void)
 {
-    oracle_rehearse();
+    explore_copy(slots, slots_at_checkpoint, sizeof slots);
+    engine_run(work);
     if (execution.outcome == OUTCOME_FINE)
         engine_run_quietly(end_well);
 }

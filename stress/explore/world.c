@@ -18,6 +18,7 @@ enum { HOLES_MOST = 64 };
 
 #define BREAK_BYTES ((size_t)32 << 20)
 #define MAPS_BYTES ((size_t)32 << 20)
+#define MAPS_BASE (WORLD_BASE + 2 * BREAK_BYTES)
 #define GLOBALS_BYTES_MOST ((size_t)2 << 20)
 
 struct span {
@@ -102,7 +103,7 @@ void world_init(void)
 {
     spans[SPAN_BREAK].base = reserve((void *)WORLD_BASE, BREAK_BYTES);
     spans[SPAN_BREAK].bytes = BREAK_BYTES;
-    spans[SPAN_MAPS].base = reserve((void *)(WORLD_BASE + 2 * BREAK_BYTES), MAPS_BYTES);
+    spans[SPAN_MAPS].base = reserve((void *)MAPS_BASE, MAPS_BYTES);
     spans[SPAN_MAPS].bytes = MAPS_BYTES;
     (void)dl_iterate_phdr(find_globals, NULL);
     if (spans[SPAN_GLOBALS].base == NULL || spans[SPAN_GLOBALS].bytes > GLOBALS_BYTES_MOST)
@@ -214,18 +215,16 @@ void world_rewind(void)
     os = os_at_checkpoint;
 }
 
-/* The span that holds an address, or SPANS. */
-static unsigned span_of(const volatile void *address)
+/* The span that holds an address, or SPANS. Asked of every access: below a span's base the difference wraps around. */
+static inline unsigned span_of(const volatile void *address)
 {
     uintptr_t at = (uintptr_t)address;
 
-    for (unsigned i = 0; i < SPANS; i++) {
-        uintptr_t begin = (uintptr_t)spans[i].base;
-
-        if (at >= begin && at - begin < spans[i].bytes)
-            return i;
-    }
-    return SPANS;
+    if (hs_wrap_subtract(at, WORLD_BASE) < BREAK_BYTES)
+        return SPAN_BREAK;
+    if (hs_wrap_subtract(at, (uintptr_t)spans[SPAN_GLOBALS].base) < spans[SPAN_GLOBALS].bytes)
+        return SPAN_GLOBALS;
+    return hs_wrap_subtract(at, MAPS_BASE) < MAPS_BYTES ? SPAN_MAPS : SPANS;
 }
 
 bool world_holds(const volatile void *address)
