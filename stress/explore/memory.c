@@ -94,27 +94,6 @@ void memory_forget(void)
 
 /* ---- locations --------------------------------------------------------------------------------------------------- */
 
-uint64_t memory_read_quietly(const volatile void *address, size_t bytes)
-{
-    uint64_t value = 0;
-
-    switch (bytes) {
-    case 1:
-        value = *(const volatile uint8_t *)address;
-        break;
-    case 2:
-        value = *(const volatile uint16_t *)address;
-        break;
-    case 4:
-        value = *(const volatile uint32_t *)address;
-        break;
-    default:
-        value = *(const volatile uint64_t *)address;
-        break;
-    }
-    return value;
-}
-
 void memory_write_quietly(volatile void *address, size_t bytes, uint64_t value)
 {
     world_note_write(address, bytes);

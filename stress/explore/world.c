@@ -44,6 +44,9 @@ static size_t dirty_count[SPANS];
 static uint32_t imaged_pages[SPANS][8192];
 static size_t imaged_count[SPANS];
 
+/* One that is dirty, since most writes go to the page that the one before went to. */
+static uintptr_t last_dirty_page = UINTPTR_MAX;
+
 static struct {
     size_t break_bytes;
     size_t maps_bytes;
@@ -123,6 +126,7 @@ static void forget_dirty(unsigned index)
     for (size_t i = 0; i < dirty_count[index]; i++)
         spans[index].is_dirty[dirty_pages[index][i]] = 0;
     dirty_count[index] = 0;
+    last_dirty_page = UINTPTR_MAX;
 }
 
 static size_t page_bytes(const struct span *span, size_t page)
@@ -277,10 +281,15 @@ size_t world_cell(const volatile void *address)
 
 void world_note_write(const volatile void *address, size_t bytes)
 {
-    unsigned index = span_of(address);
-    struct span *span = &spans[index];
+    uintptr_t offset = (uintptr_t)address % WORLD_PAGE_BYTES;
+    unsigned index;
+    struct span *span;
     size_t first, last;
 
+    if ((uintptr_t)address - offset == last_dirty_page && bytes <= WORLD_PAGE_BYTES - offset)
+        return;
+    index = span_of(address);
+    span = &spans[index];
     if (index == SPANS || bytes == 0)
         return;
     first = ((uintptr_t)address - (uintptr_t)span->base) / WORLD_PAGE_BYTES;
@@ -291,6 +300,7 @@ void world_note_write(const volatile void *address, size_t bytes)
         span->is_dirty[page] = 1;
         dirty_pages[index][dirty_count[index]++] = (uint32_t)page;
     }
+    last_dirty_page = (uintptr_t)address - offset;
 }
 
 /* ---- the operating system ---------------------------------------------------------------------------------------- */
