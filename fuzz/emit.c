@@ -258,7 +258,9 @@ static void emit_op(FILE *out, const struct fuzz_op *op)
     bool resizes = op->kind == PLAY_REALLOC || op->kind == PLAY_REALLOCARRAY || op->kind == PLAY_ARENA_REALLOC;
 
     (void)fprintf(out, "    ");
-    if (resizes) {
+    if (player_passes_over(op)) {
+        (void)fprintf(out, "/* %s of %zu bytes is left out */\n", player_kinds[op->kind - 1].name, op->bytes);
+    } else if (resizes) {
         (void)fprintf(out, "verify(%u, slots[%u].block, slots[%u].block ? slots[%u].bytes : 0); ", op->slot, op->slot,
                       op->slot, op->slot);
         emit_resize(out, op);

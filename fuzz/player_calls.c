@@ -389,10 +389,21 @@ static void perform_on_heap(const struct fuzz_op *op)
     }
 }
 
+bool player_passes_over(const struct fuzz_op *op)
+{
+    /* More than a GiB is no arena's, and nothing that the allocator touches. */
+    bool is_large = op->bytes > (size_t)8 << 20 && op->bytes <= (size_t)1 << 30;
+
+    return is_large && (op->kind == PLAY_CALLOC || op->kind == PLAY_ARENA_CALLOC || op->kind == PLAY_REALLOC ||
+                        op->kind == PLAY_REALLOCARRAY || op->kind == PLAY_ARENA_REALLOC);
+}
+
 void player_perform(const struct fuzz_op *op)
 {
     struct player_slot *slot = &player.slots[op->slot];
 
+    if (player_passes_over(op))
+        return;
     switch ((enum player_kind)op->kind) {
     case PLAY_MALLOC:
     case PLAY_VALLOC:
