@@ -83,9 +83,11 @@ struct player {
 };
 
 extern struct player player;
+extern uint64_t player_now_ms; /* a millisecond passes with each operation */
 
 /* What the header of a program chooses: byte 0, strategy (bits 0 and 1), threads' caches (bit 2 set: off); byte 1, two
- * bits for each first-class arena, enum player_source. */
+ * bits for each first-class arena, enum player_source; byte 2, after how many operations unused memory goes back:
+ * never, at once, 8, 64 (bits 0 and 1). */
 void player_print_header(FILE *out, const struct fuzz_program *program);
 
 void player_prepare(void);

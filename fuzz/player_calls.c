@@ -402,6 +402,7 @@ void player_perform(const struct fuzz_op *op)
 {
     struct player_slot *slot = &player.slots[op->slot];
 
+    player_now_ms++;
     if (player_passes_over(op))
         return;
     switch ((enum player_kind)op->kind) {
