@@ -24,7 +24,10 @@ struct player player;
 /* What the allocator takes for the time: it goes on with each operation, and far between programs, for which all that
  * was before is long ago. */
 uint64_t player_now_ms;
-static const uint64_t between_programs_ms = UINT64_C(1) << 33;
+bool player_never_decays;
+static const uint64_t between_programs_ms = 1024;
+
+static const uint32_t decays_ms[] = {UINT32_MAX, 0, 8, 64};
 
 /* Memory of first-class arenas, one piece for each: a buffer, or what the hooks hand out. */
 static char *memory[PLAYER_ARENAS];
@@ -299,21 +302,26 @@ void player_prepare(void)
     dirty_memory();
 }
 
-/* What is kept of large blocks depends on how many there were lately. */
-static void forget_peaks(void)
+static unsigned decay_of(const struct fuzz_program *program)
 {
+    return player_never_decays ? 0 : program->header[0] >> 3 & 3;
+}
+
+/* What is kept of large blocks depends on how many there were lately, and what of pages on who was to give them back.
+ */
+static void forget_past(void)
+{
+    hs_store_relaxed(&hs_heap_table_arena(0)->purge_due_ms, 0);
     hs_heap_large.peak_bytes = hs_heap_large.last_peak_bytes = hs_heap_large.bytes;
     hs_heap_large.seen_region_bytes = hs_load_relaxed(&hs_arena_all_region_bytes);
 }
 
 void player_begin(const struct fuzz_program *program)
 {
-    static const uint32_t decays_ms[] = {UINT32_MAX, 0, 8, 64};
-
     memset(&player, 0, sizeof player);
     player_now_ms += between_programs_ms;
-    forget_peaks();
-    hs_options.decay_ms = decays_ms[program->header[2] & 3];
+    forget_past();
+    hs_options.decay_ms = decays_ms[decay_of(program)];
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
         player.arenas[i].source = (enum player_source)(program->header[1] >> (2 * i) & 3);
     start_cache((program->header[0] & 4) == 0);
@@ -364,7 +372,7 @@ void player_print_header(FILE *out, const struct fuzz_program *program)
     static const char *const sources[] = {"buffer", "small buffer", "hooks", "mmap"};
 
     (void)fprintf(out, "strategy %s, caches %s, decay_ms %s, arenas on", strategies[program->header[0] & 3],
-                  program->header[0] & 4 ? "off" : "on", decays[program->header[2] & 3]);
+                  program->header[0] & 4 ? "off" : "on", decays[decay_of(program)]);
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
         (void)fprintf(out, " %s", sources[program->header[1] >> (2 * i) & 3]);
     (void)fputc('\n', out);

@@ -83,11 +83,12 @@ struct player {
 };
 
 extern struct player player;
-extern uint64_t player_now_ms; /* a millisecond passes with each operation */
+extern uint64_t player_now_ms;   /* a millisecond passes with each operation */
+extern bool player_never_decays; /* whatever the header says */
 
-/* What the header of a program chooses: byte 0, strategy (bits 0 and 1), threads' caches (bit 2 set: off); byte 1, two
- * bits for each first-class arena, enum player_source; byte 2, after how many operations unused memory goes back:
- * never, at once, 8, 64 (bits 0 and 1). */
+/* What the header of a program chooses: byte 0, strategy (bits 0 and 1), threads' caches (bit 2 set: off), after how
+ * many operations unused memory goes back: never, at once, 8, 64 (bits 3 and 4); byte 1, two bits for each first-class
+ * arena, enum player_source. */
 void player_print_header(FILE *out, const struct fuzz_program *program);
 
 void player_prepare(void);
