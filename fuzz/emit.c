@@ -242,7 +242,10 @@ static void emit_on_heap(FILE *out, const struct fuzz_op *op)
         (void)fprintf(out, "HEAPSTER(heapster_check(HEAPSTER_CHECK_RUNNING, NULL, NULL));\n");
         break;
     case PLAY_ARENA_CREATE:
-        (void)fprintf(out, "HEAPSTER(arena(%u));\n", lane);
+        if (player_creates_oddly(op))
+            (void)fprintf(out, "/* an arena of a wrong configuration is refused */\n");
+        else
+            (void)fprintf(out, "HEAPSTER(arena(%u));\n", lane);
         break;
     case PLAY_ARENA_DESTROY:
         (void)fprintf(out, "destroy(%u);\n", lane);

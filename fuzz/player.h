@@ -97,6 +97,8 @@ void player_perform(const struct fuzz_op *op);
 /* True of an operation that is passed over: it could touch every byte of a large block, which would take up to a second
  * and show no more than the same of a smaller one. */
 bool player_passes_over(const struct fuzz_op *op);
+/* True of an operation that makes no arena for later: its configuration is none, or a wrong one. */
+bool player_creates_oddly(const struct fuzz_op *op);
 /* Walker, content of what lives, all of it freed, walker once more, and the heap as it was before player_begin. */
 void player_end(void);
 

@@ -346,6 +346,18 @@ int main(int count, char **words)
                 "9:12: never false: return BETWEEN(count, 0, 5) ? 0 : 1;",
                 "9:12: never false: return BETWEEN(count, 0, 5) ? 0 : 1;")])
 
+    def test_gaps_are_explained(self):
+        known = self.write("# Head\n\n[death] It is\n    one.\nsrc/a.c: never true: if (dead)\n[open] Not yet.\n"
+                           "src/a.c: never false: if (odd)\n", "unreached.txt")
+        self.assertEqual(branches.explained(known), ({"death": "It is one.", "open": "Not yet."}, {
+            "src/a.c: never true: if (dead)": "death", "src/a.c: never false: if (odd)": "open"}))
+        found = ["src/a.c:1:2: never true: if (dead)", "src/a.c:9:2: never true: if (dead)",
+                 "src/a.c:3:4: not evaluated: a ? b : c"]
+        self.assertEqual(branches.compare(found, known), ({"death": 2}, ["src/a.c: not evaluated: a ? b : c"],
+                                                          ["src/a.c: never false: if (odd)"]))
+        self.write("src/a.c: never true: if (dead)\n", "unreached.txt")
+        self.assertRaises(ValueError, branches.explained, known)
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
