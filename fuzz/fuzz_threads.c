@@ -20,8 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
 #include "build.h"
+#include "engine.h"
 #include "explore.h"
 #include "oracle.h"
 #include "pairs.h"
