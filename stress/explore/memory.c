@@ -249,8 +249,8 @@ static const struct waiting *find_waiting(const volatile void *address, size_t b
     const struct buffer *buffer = &buffers[execution.current];
     uintptr_t first = (uintptr_t)address;
 
-    for (unsigned i = buffer->count; i-- > 0;) {
-        const struct waiting *waiting = &buffer->list[i];
+    for (unsigned i = buffer->count; i > 0; i--) {
+        const struct waiting *waiting = &buffer->list[i - 1];
         uintptr_t at = (uintptr_t)waiting->address;
 
         if (at < first + bytes && first < at + waiting->bytes)
