@@ -264,18 +264,9 @@ static int usage(FILE *out, const char *program, int status)
                   "usage: %s [--walk=each] FILE|FOLDER...  replays inputs\n"
                   "       --search SECONDS [SEED]  draws inputs and mutates them\n"
                   "       --time SECONDS [OPS]     says how fast drawn inputs run\n"
-                  "       --write FILE OPS SEED    writes a drawn input\n"
-                  "       --print FILE             the input as a program to read\n"
-                  "       --emit-c FILE            the same as C, for any malloc\n"
-                  "       --dictionary             what engines read as a dictionary\n"
-                  "       --walk=each              the walker looks after every operation\n",
+                  "       --write FILE OPS SEED    writes a drawn input\n",
                   program);
     return status;
-}
-
-static bool is_help(const char *argument)
-{
-    return strcmp(argument, "-help") == 0 || strcmp(argument, "-help=1") == 0 || strcmp(argument, "--help") == 0;
 }
 
 int main(int argc, char **argv)
@@ -284,7 +275,7 @@ int main(int argc, char **argv)
     int first = 1;
 
     (void)LLVMFuzzerInitialize(&argc, &argv);
-    if (first < argc && is_help(argv[first]))
+    if (first < argc && fuzz_asks_for_help(argv[first]))
         return usage(stdout, argv[0], 0);
     if (argc - first >= 2 && strcmp(argv[first], "--search") == 0) {
         search(strtod(argv[first + 1], NULL), argc - first > 2 ? strtoull(argv[first + 2], NULL, 0) : 1);
@@ -300,8 +291,10 @@ int main(int argc, char **argv)
                     draw_input(strtoull(argv[first + 3], NULL, 0), (unsigned)strtoul(argv[first + 2], NULL, 0)));
         return 0;
     }
-    if (first == argc || argv[first][0] == '-')
+    if (first == argc || argv[first][0] == '-') {
+        fuzz_print_flags(stderr);
         return usage(stderr, argv[0], 2);
+    }
     for (int i = first; i < argc; i++)
         replayed += replay(argv[i]);
     (void)printf("fuzz_%s: %u inputs replayed\n", fuzz_target.name, replayed);

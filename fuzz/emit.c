@@ -242,7 +242,10 @@ static void emit_on_heap(FILE *out, const struct fuzz_op *op)
         (void)fprintf(out, "HEAPSTER(heapster_check(HEAPSTER_CHECK_RUNNING, NULL, NULL));\n");
         break;
     case PLAY_ARENA_CREATE:
-        (void)fprintf(out, "HEAPSTER(arena(%u));\n", lane);
+        if (player_creates_oddly(op))
+            (void)fprintf(out, "/* an arena of a wrong configuration is refused */\n");
+        else
+            (void)fprintf(out, "HEAPSTER(arena(%u));\n", lane);
         break;
     case PLAY_ARENA_DESTROY:
         (void)fprintf(out, "destroy(%u);\n", lane);
@@ -258,7 +261,9 @@ static void emit_op(FILE *out, const struct fuzz_op *op)
     bool resizes = op->kind == PLAY_REALLOC || op->kind == PLAY_REALLOCARRAY || op->kind == PLAY_ARENA_REALLOC;
 
     (void)fprintf(out, "    ");
-    if (resizes) {
+    if (player_passes_over(op)) {
+        (void)fprintf(out, "/* %s of %zu bytes is left out */\n", player_kinds[op->kind - 1].name, op->bytes);
+    } else if (resizes) {
         (void)fprintf(out, "verify(%u, slots[%u].block, slots[%u].block ? slots[%u].bytes : 0); ", op->slot, op->slot,
                       op->slot, op->slot);
         emit_resize(out, op);

@@ -31,6 +31,19 @@ void fuzz_fail(const char *format, ...)
     abort();
 }
 
+void fuzz_print_flags(FILE *out)
+{
+    (void)fprintf(out, "       --print FILE             the input as a program to read\n"
+                       "       --emit-c FILE            the same as C, for any malloc\n"
+                       "       --dictionary             what engines read as a dictionary\n"
+                       "       --walk=each              the walker looks after every operation\n");
+}
+
+bool fuzz_asks_for_help(const char *argument)
+{
+    return strcmp(argument, "-help") == 0 || strcmp(argument, "-help=1") == 0 || strcmp(argument, "--help") == 0;
+}
+
 static void obey(int argc, char **argv, int i)
 {
     const char *path = i + 1 < argc ? argv[i + 1] : "";
@@ -42,6 +55,12 @@ static void obey(int argc, char **argv, int i)
     if (strcmp(argv[i], "--dictionary") == 0) {
         fuzz_print_dictionary();
         exit(0);
+    }
+    /* The engine goes on with its own flags. */
+    if (fuzz_asks_for_help(argv[i])) {
+        (void)printf("fuzz_%s, whatever the engine:\n", fuzz_target.name);
+        fuzz_print_flags(stdout);
+        (void)fflush(stdout);
     }
 }
 

@@ -14,13 +14,16 @@
  * of the other answers it is (2 bits).
  *
  * Goal: no race, no deadlock, no broken invariant, no block given twice, none lost, whatever the schedule. Oracle:
- * stress/explore/oracle.h.
+ * stress/explore/oracle.h; with --walk=each the walker looks wherever nobody holds a lock,
+ * but under ThreadSanitizer.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "build.h"
 #include "engine.h"
 #include "explore.h"
+#include "oracle.h"
 #include "pairs.h"
 #include "target.h"
 #include "timeline.h"
@@ -190,6 +193,8 @@ static void prepare(void)
 {
     (void)unsetenv("HEAPSTER_OPTIONS");
     engine_init();
+    /* The walker takes no lock there, which ThreadSanitizer cannot be told. */
+    oracle_check_each_point(fuzz_walks_each && !EXPLORE_HAS_THREAD_SANITIZER);
     pairs_attach(pair_counters, sizeof pair_counters);
 }
 
@@ -235,4 +240,5 @@ const struct fuzz_target fuzz_target = {
     .prepare = prepare,
     .run = run,
     .print_header = print_header,
+    .why_no_c = "threads and a schedule are none; --print has both, with a token for heapster-explore",
 };

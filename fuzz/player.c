@@ -21,6 +21,14 @@ enum { SMALL_BYTES = 2048 };
 
 struct player player;
 
+/* What the allocator takes for the time: it goes on with each operation, and far between programs, for which all that
+ * was before is long ago. */
+uint64_t player_now_ms;
+bool player_never_decays;
+static const uint64_t between_programs_ms = 1024;
+
+static const uint32_t decays_ms[] = {UINT32_MAX, 0, 8, 64};
+
 /* Memory of first-class arenas, one piece for each: a buffer, or what the hooks hand out. */
 static char *memory[PLAYER_ARENAS];
 static size_t handed_out[PLAYER_ARENAS];
@@ -237,9 +245,51 @@ static void dirty_memory(void)
     heapster_free(block);
 }
 
+static uint64_t tell_time(void)
+{
+    return player_now_ms;
+}
+
+/* Fills a bin more than once, so that the arena's depot has its memory, too, and the depot is emptied. */
+static void warm_up_cache(void)
+{
+    enum { BLOCKS = 3 * HS_BIN_SLOTS_MOST };
+    static void *blocks[BLOCKS];
+
+    start_cache(true);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        blocks[i] = heapster_malloc(16);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        heapster_free(blocks[i]);
+    (void)heapster_trim(0);
+    end_cache();
+}
+
+/* Memory for the allocator's own records is mapped by the first who need them and kept. Here that is nobody's program:
+ * which call of the OS is the n-th of a program must not depend on what others did before it. */
+static void warm_up(void)
+{
+    enum { LARGE_BLOCKS = 4 * FUZZ_SLOTS };
+    static void *blocks[LARGE_BLOCKS];
+
+    warm_up_cache();
+    hs_options.mmap_threshold = HS_MMAP_THRESHOLD_DEFAULT;
+    for (unsigned lane = 0; lane < PLAYER_ARENAS; lane++) {
+        player.arenas[lane].source = PLAYER_MMAP;
+        heapster_free(heapster_arena_malloc(player_arena(lane)->arena, 2 * HS_MMAP_THRESHOLD_DEFAULT));
+    }
+    for (unsigned lane = 0; lane < PLAYER_ARENAS; lane++)
+        player_destroy_arena(lane);
+    for (unsigned i = 0; i < LARGE_BLOCKS; i++)
+        blocks[i] = heapster_malloc(HS_MMAP_THRESHOLD_DEFAULT);
+    for (unsigned i = 0; i < LARGE_BLOCKS; i++)
+        heapster_free(blocks[i]);
+}
+
 void player_prepare(void)
 {
-    /* What happens by the clock would not replay. */
+    /* What happens by the machine's clock would not replay. */
+    hs_os_clock = tell_time;
     hs_options.decay_ms = UINT32_MAX;
     for (unsigned i = 0; i < PLAYER_ARENAS; i++) {
         memory[i] = aligned_alloc(HS_GRANULE_BYTES, PLAYER_MEMORY_BYTES);
@@ -247,13 +297,31 @@ void player_prepare(void)
             exit(1);
         memset(memory[i], 0xA5, PLAYER_MEMORY_BYTES);
     }
+    warm_up();
     make_quiet();
     dirty_memory();
+}
+
+static unsigned decay_of(const struct fuzz_program *program)
+{
+    return player_never_decays ? 0 : program->header[0] >> 3 & 3;
+}
+
+/* What is kept of large blocks depends on how many there were lately, and what of pages on who was to give them back.
+ */
+static void forget_past(void)
+{
+    hs_store_relaxed(&hs_heap_table_arena(0)->purge_due_ms, 0);
+    hs_heap_large.peak_bytes = hs_heap_large.last_peak_bytes = hs_heap_large.bytes;
+    hs_heap_large.seen_region_bytes = hs_load_relaxed(&hs_arena_all_region_bytes);
 }
 
 void player_begin(const struct fuzz_program *program)
 {
     memset(&player, 0, sizeof player);
+    player_now_ms += between_programs_ms;
+    forget_past();
+    hs_options.decay_ms = decays_ms[decay_of(program)];
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
         player.arenas[i].source = (enum player_source)(program->header[1] >> (2 * i) & 3);
     start_cache((program->header[0] & 4) == 0);
@@ -290,6 +358,7 @@ void player_end(void)
             player_destroy_arena(i);
     for (unsigned i = 0; i < FUZZ_SLOTS; i++)
         player_release(&player.slots[i]);
+    hs_options.decay_ms = UINT32_MAX;
     end_cache();
     expect_nothing_used();
     if (hs_load_relaxed(&hs_arena_all_region_bytes) != quiet_region_bytes || hs_large_all_cached_bytes() != 0)
@@ -299,10 +368,11 @@ void player_end(void)
 void player_print_header(FILE *out, const struct fuzz_program *program)
 {
     static const char *const strategies[] = {"first", "next", "best", "worst"};
+    static const char *const decays[] = {"never", "0", "8", "64"};
     static const char *const sources[] = {"buffer", "small buffer", "hooks", "mmap"};
 
-    (void)fprintf(out, "strategy %s, caches %s, arenas on", strategies[program->header[0] & 3],
-                  program->header[0] & 4 ? "off" : "on");
+    (void)fprintf(out, "strategy %s, caches %s, decay_ms %s, arenas on", strategies[program->header[0] & 3],
+                  program->header[0] & 4 ? "off" : "on", decays[decay_of(program)]);
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
         (void)fprintf(out, " %s", sources[program->header[1] >> (2 * i) & 3]);
     (void)fputc('\n', out);

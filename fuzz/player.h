@@ -83,14 +83,22 @@ struct player {
 };
 
 extern struct player player;
+extern uint64_t player_now_ms;   /* a millisecond passes with each operation */
+extern bool player_never_decays; /* whatever the header says */
 
-/* What the header of a program chooses: byte 0, strategy (bits 0 and 1), threads' caches (bit 2 set: off); byte 1, two
- * bits for each first-class arena, enum player_source. */
+/* What the header of a program chooses: byte 0, strategy (bits 0 and 1), threads' caches (bit 2 set: off), after how
+ * many operations unused memory goes back: never, at once, 8, 64 (bits 3 and 4); byte 1, two bits for each first-class
+ * arena, enum player_source. */
 void player_print_header(FILE *out, const struct fuzz_program *program);
 
 void player_prepare(void);
 void player_begin(const struct fuzz_program *program);
 void player_perform(const struct fuzz_op *op);
+/* True of an operation that is passed over: it could touch every byte of a large block, which would take up to a second
+ * and show no more than the same of a smaller one. */
+bool player_passes_over(const struct fuzz_op *op);
+/* True of an operation that makes no arena for later: its configuration is none, or a wrong one. */
+bool player_creates_oddly(const struct fuzz_op *op);
 /* Walker, content of what lives, all of it freed, walker once more, and the heap as it was before player_begin. */
 void player_end(void);
 

@@ -36,7 +36,7 @@ const struct fuzz_kind player_kinds[PLAY_KINDS] = {
     {"stats_print", FUZZ_EXTRA, 1},
     {"walk", FUZZ_EXTRA, 10},
     {"check", 0, 10},
-    {"arena_create", FUZZ_LANE, 5},
+    {"arena_create", FUZZ_LANE | FUZZ_EXTRA, 5},
     {"arena_malloc", ARENA_MAKES, 100},
     {"arena_calloc", ARENA_MAKES | FUZZ_COUNT, 40},
     {"arena_realloc", ARENA_MAKES, 60},
@@ -238,8 +238,15 @@ static void resize(const struct fuzz_op *op, struct player_slot *slot)
 
 static void release_sized(const struct fuzz_op *op, struct player_slot *slot)
 {
-    if (slot->block == NULL)
+    errno = PLAYER_ERRNO;
+    if (slot->block == NULL) {
+        if (op->kind == PLAY_FREE_ALIGNED_SIZED)
+            heapster_free_aligned_sized(NULL, 16, op->extra);
+        else
+            heapster_free_sized(NULL, op->extra);
+        player_expect_errno(false);
         return;
+    }
     player_verify(slot);
     errno = PLAYER_ERRNO;
     if (op->kind == PLAY_FREE_ALIGNED_SIZED && slot->alignment != 0)
@@ -346,6 +353,30 @@ static void set_strategy(const struct fuzz_op *op)
         fuzz_fail("get_strategy is not what was set");
 }
 
+/* No arena can be made of these, but of the last. */
+static void create_oddly(unsigned which)
+{
+    static char buffer[64];
+    struct heapster_os_hooks no_hooks = {NULL, NULL, NULL};
+    const struct heapster_arena_config configs[] = {
+        {.strategy = (enum heapster_strategy)4},
+        {.buffer = buffer, .buffer_bytes = sizeof buffer},
+        {.buffer = buffer, .buffer_bytes = SIZE_MAX},
+        {.hooks = &no_hooks},
+    };
+    enum { CONFIGS = sizeof configs / sizeof *configs };
+    heapster_arena *arena;
+
+    errno = PLAYER_ERRNO;
+    arena = heapster_arena_create(which < CONFIGS ? &configs[which] : NULL);
+    if (which < CONFIGS && (arena != NULL || errno != EINVAL))
+        fuzz_fail("an arena of a wrong configuration is %p, errno %d", (void *)arena, errno);
+    if (arena == NULL)
+        player_expect_errno(true);
+    else
+        heapster_arena_destroy(arena);
+}
+
 static void set_threshold(const struct fuzz_op *op)
 {
     size_t least = (size_t)64 * 1024, bytes = op->bytes < least ? least : op->bytes;
@@ -379,7 +410,10 @@ static void perform_on_heap(const struct fuzz_op *op)
         player_check_heap(HEAPSTER_CHECK_RUNNING);
         break;
     case PLAY_ARENA_CREATE:
-        (void)arena_of(op);
+        if (player_creates_oddly(op))
+            create_oddly(op->extra / 2 % 5);
+        else
+            (void)arena_of(op);
         break;
     case PLAY_ARENA_DESTROY:
         player_destroy_arena(op->lane % PLAYER_ARENAS);
@@ -389,10 +423,27 @@ static void perform_on_heap(const struct fuzz_op *op)
     }
 }
 
+bool player_creates_oddly(const struct fuzz_op *op)
+{
+    return op->kind == PLAY_ARENA_CREATE && (op->extra & 1) != 0;
+}
+
+bool player_passes_over(const struct fuzz_op *op)
+{
+    /* More than a GiB is no arena's, and nothing that the allocator touches. */
+    bool is_large = op->bytes > (size_t)8 << 20 && op->bytes <= (size_t)1 << 30;
+
+    return is_large && (op->kind == PLAY_CALLOC || op->kind == PLAY_ARENA_CALLOC || op->kind == PLAY_REALLOC ||
+                        op->kind == PLAY_REALLOCARRAY || op->kind == PLAY_ARENA_REALLOC);
+}
+
 void player_perform(const struct fuzz_op *op)
 {
     struct player_slot *slot = &player.slots[op->slot];
 
+    player_now_ms++;
+    if (player_passes_over(op))
+        return;
     switch ((enum player_kind)op->kind) {
     case PLAY_MALLOC:
     case PLAY_VALLOC:
@@ -420,6 +471,8 @@ void player_perform(const struct fuzz_op *op)
         resize(op, slot);
         break;
     case PLAY_FREE:
+        if (slot->block == NULL)
+            heapster_free(NULL);
         player_release(slot);
         break;
     case PLAY_FREE_SIZED:

@@ -91,7 +91,8 @@ int fuzz_emit_c(const char *path)
     size_t bytes;
 
     if (fuzz_target.emit == NULL) {
-        (void)fprintf(stderr, "fuzz_%s: its inputs are no programs for a malloc\n", fuzz_target.name);
+        (void)fprintf(stderr, "fuzz_%s: no C: %s\n", fuzz_target.name,
+                      fuzz_target.why_no_c != NULL ? fuzz_target.why_no_c : "its inputs are no programs for a malloc");
         return 1;
     }
     if (!read_input(path, &bytes))

@@ -30,8 +30,9 @@ struct fuzz_target {
     const char *const *words;           /* which that text is made of; ends with NULL */
     /* Prints the header as words; NULL: it means nothing. */
     void (*print_header)(FILE *out, const struct fuzz_program *program);
-    /* Prints the program as C; NULL: it cannot. */
+    /* Prints the program as C; NULL: it cannot, and the next says why. */
     void (*emit)(FILE *out, const struct fuzz_program *program);
+    const char *why_no_c;
 };
 
 extern const struct fuzz_target fuzz_target;
@@ -47,6 +48,10 @@ _Noreturn void fuzz_fail(const char *format, ...) __attribute__((format(printf, 
 
 /* Once, before the target prepares itself. */
 void fuzz_start_allocator(void);
+
+/* What a person may ask of a target, whatever the engine. */
+void fuzz_print_flags(FILE *out);
+bool fuzz_asks_for_help(const char *argument);
 
 int fuzz_print(const char *path);
 int fuzz_emit_c(const char *path);

@@ -474,9 +474,23 @@ static void sweep_region(struct hs_arena *arena, struct hs_region *region)
     }
 }
 
+/* Field by field, since one of them is an atomic. */
+static void set_account(struct hs_account *account, const struct hs_account *counts, uint64_t used_bytes)
+{
+    account->allocations = counts->allocations;
+    account->frees = counts->frees;
+    account->claimed = counts->claimed;
+    account->settled = counts->settled;
+    account->splits = counts->splits;
+    account->coalesces = counts->coalesces;
+    account->retreats = counts->retreats;
+    hs_store_relaxed(&account->used_bytes, used_bytes); /* relaxed: nobody else runs */
+}
+
 static void recount(struct hs_arena *arena) HS_NO_ANALYSIS
 {
     struct hs_account sum = hs_arena_account(arena);
+    const struct hs_account nothing = {0};
     uint64_t used_blocks = 0, used_bytes = 0;
 
     for (struct hs_region *region = arena->regions; region != NULL; region = region->next) {
@@ -493,11 +507,10 @@ static void recount(struct hs_arena *arena) HS_NO_ANALYSIS
         }
     }
     for (unsigned k = 0; k < HS_LISTS; k++)
-        arena->lists[k].account = (struct hs_account){0};
-    arena->account = sum;
-    arena->account.settled = sum.claimed;
-    hs_store_relaxed(&arena->account.used_bytes, used_bytes); /* relaxed: nobody else runs */
-    arena->account.frees = sum.allocations - used_blocks;
+        set_account(&arena->lists[k].account, &nothing, 0);
+    sum.settled = sum.claimed;
+    sum.frees = sum.allocations - used_blocks;
+    set_account(&arena->account, &sum, used_bytes);
 }
 
 void hs_arena_sweep_in_child(struct hs_arena *arena) HS_NO_ANALYSIS

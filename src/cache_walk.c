@@ -19,10 +19,12 @@ void hs_cache_for_each_in_inbox(struct hs_arena *arena, hs_visit_cached *visit, 
 
 void hs_cache_for_each_in_depot(struct hs_arena *arena, hs_visit_cached *visit, void *context)
 {
-    if (hs_depot_of(arena) == NULL)
+    struct hs_depot *depot = hs_depot_of(arena);
+
+    if (depot == NULL)
         return;
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++)
-        for (struct hs_magazine *magazine = hs_load_relaxed(&arena->depot->magazines[i]); magazine != NULL;
+        for (struct hs_magazine *magazine = hs_load_relaxed(&depot->magazines[i]); magazine != NULL;
              magazine = magazine->next)
             for (uint64_t k = 0; k < magazine->count; k++)
                 visit(arena, magazine->payloads[k], i, context);

@@ -16,6 +16,7 @@ static struct hs_mutex init_lock = HS_MUTEX_INITIALIZER(HS_RANK_HEAP_INIT);
 static struct {
     struct hs_mutex lock;
     _Atomic(struct hs_arena *) table[HS_ARENAS_MAX];
+    _Atomic unsigned table_end; /* past the last arena there is; only grows, before the arena is in the table */
     struct hs_arena *first_class;
     _Atomic unsigned arena_limit; /* how many arenas threads are spread over; 0: not asked yet */
     _Atomic unsigned next_arena;
@@ -35,6 +36,20 @@ static struct hs_pool arenas = HS_POOL_INITIALIZER(struct first_class_arena, ARE
 
 _Static_assert(sizeof(struct first_class_arena) <= ARENA_CHUNK_BYTES - HS_CACHE_LINE_BYTES, "a chunk holds an arena");
 
+/* Relaxed: who knows of an arena knows what was written before it came into the table, and the rest look at fewer. */
+static unsigned table_end(void)
+{
+    return hs_load_relaxed(&heap.table_end);
+}
+
+/* The caller holds the heap's lock, or nobody else is there yet. */
+static void put_in_table(unsigned index, struct hs_arena *arena)
+{
+    if (index >= table_end())
+        hs_store_relaxed(&heap.table_end, index + 1);
+    hs_store_release(&heap.table[index], arena); /* [ARENA-TABLE] */
+}
+
 /* ---- start ----------------------------------------------------------------------------------------------------- */
 
 void hs_heap_make_ready(void)
@@ -50,7 +65,7 @@ void hs_heap_make_ready(void)
         (void)hs_options_read_environment();
         hs_arena_init(&first_arena, 0, HS_REGION_BREAK, hs_load_relaxed(&hs_options.strategy));
         first_arena.large = &hs_heap_large;
-        hs_store_release(&heap.table[0], &first_arena); /* [ARENA-TABLE] */
+        put_in_table(0, &first_arena);
         hs_fork_register();
         hs_store_release(&hs_heap_is_ready, true); /* [INIT] */
         hs_thread()->initializing = false;
@@ -92,7 +107,7 @@ static struct hs_arena *make_table_arena_locked(unsigned index) HS_REQUIRES(heap
         return NULL;
     hs_arena_init(arena, index, HS_REGION_BREAK, hs_load_relaxed(&hs_options.strategy));
     arena->large = &hs_heap_large;
-    hs_store_release(&heap.table[index], arena); /* [ARENA-TABLE] */
+    put_in_table(index, arena);
     return arena;
 }
 
@@ -151,7 +166,7 @@ struct hs_arena *hs_heap_arena(void)
 
 bool hs_heap_for_each_table_arena(hs_visit_arena *visit, void *context)
 {
-    for (unsigned i = 0; i < HS_ARENAS_MAX; i++) {
+    for (unsigned i = 0; i < table_end(); i++) {
         struct hs_arena *arena = hs_heap_table_arena(i);
 
         if (arena != NULL && !visit(arena, context))
@@ -186,7 +201,7 @@ void hs_heap_set_strategy(uint8_t strategy)
 {
     hs_mutex_lock(&heap.lock);
     hs_store_relaxed(&hs_options.strategy, strategy);
-    for (unsigned i = 0; i < HS_ARENAS_MAX; i++)
+    for (unsigned i = 0; i < table_end(); i++)
         if (hs_heap_table_arena(i) != NULL)
             hs_arena_set_strategy(hs_heap_table_arena(i), strategy);
     hs_mutex_unlock(&heap.lock);
@@ -317,7 +332,7 @@ struct hs_mutex *hs_heap_pool_lock(void)
 /* A block of one of the other arenas, when the thread's own has no memory. */
 static struct hs_block *allocate_elsewhere(const struct hs_arena *own, size_t block_bytes, size_t alignment)
 {
-    for (unsigned i = 0; i < HS_ARENAS_MAX; i++) {
+    for (unsigned i = 0; i < table_end(); i++) {
         struct hs_arena *arena = hs_heap_table_arena(i);
         struct hs_block *block = NULL;
 

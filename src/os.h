@@ -34,6 +34,9 @@ enum hs_os_call { HS_OS_SBRK, HS_OS_MMAP, HS_OS_MUNMAP, HS_OS_MREMAP, HS_OS_MADV
  * no other thread is in the allocator. It may be called under any lock and must not allocate. */
 extern bool (*hs_os_fault)(enum hs_os_call call);
 
+/* Where it is not NULL, a test says what time it is. It must not allocate. */
+extern uint64_t (*hs_os_clock)(void);
+
 /* How often each call was made, failed ones included, and what madvise gave back. Relaxed: statistics only. */
 extern _Atomic uint64_t hs_os_calls[HS_OS_CALL_KINDS];
 extern _Atomic uint64_t hs_os_purged_bytes;

@@ -48,7 +48,7 @@ def read(path):
 
 
 def with_run(entry, seconds, figures):
-    """The entry with a run added: sums of time and executions; the rest is as the run leaves it."""
+    """The entry with a run added: sums of processor time and executions; the rest is as the run leaves it."""
     added = {**entry, "runs": entry["runs"] + 1, "seconds": entry["seconds"] + seconds}
     if figures:
         added["executions"] = entry["executions"] + figures["executions"]
@@ -63,7 +63,7 @@ def duration(seconds):
 
 def section(account):
     """The table, from the account alone."""
-    lines = ["| target | time | executions | executions per second | edges | corpus | crashes |",
+    lines = ["| target | processor time | executions | executions per second | edges | corpus | crashes |",
              "|---|---|---|---|---|---|---|"]
     for name in sorted(account.targets):
         entry = account.of(name)
@@ -76,8 +76,9 @@ def section(account):
     return "\n".join([
         "## Fuzzing", "",
         "Written by `ci/fuzz --report` from what `ci/fuzz` accounted for: libFuzzer with AddressSanitizer, one process",
-        "for each target, all runs added up. Edges, of the target and the allocator together, and the inputs of the",
-        "corpus are those at the end of the last run; a crash counts once, however often it was met.", "", *lines])
+        "for each target, all runs added up. Time is what the fuzzers used of the processor, and executions per second",
+        "are per second of that. Edges, of the target and the allocator together, and the inputs of the corpus are those",
+        "at the end of the last run; a crash counts once, however often it was met.", "", *lines])
 
 
 def write_section(path, text):

@@ -36,6 +36,46 @@ def read_function(function, wanted, sides):
             sides[key] = sides.get(key, 0) + count
 
 
+def explained(path):
+    """What the file of known gaps says: a reason by name, and how many branches each line stands for, by the reason.
+
+    A section is `[name] reason`, which may go on in lines that begin with spaces; below it, a line for each branch: its
+    file, what is not reached, and its source, without the place, which changes."""
+    reasons, lines, name = {}, {}, None
+    with open(path, encoding="utf-8") as file:
+        for line in map(str.rstrip, file):
+            if line.startswith("["):
+                name, _, reason = line[1:].partition("] ")
+                reasons[name] = reason
+            elif line.startswith("    ") and name and not any(known == name for known in lines.values()):
+                reasons[name] += " " + line.strip()
+            elif line and not line.startswith("#"):
+                if name is None:
+                    raise ValueError(f"{path}: a branch without a reason: {line}")
+                if line in lines:
+                    raise ValueError(f"{path}: twice: {line}")
+                lines[line] = name
+    return reasons, lines
+
+
+def without_place(line):
+    """src/a.c:12:5: never true: text -> src/a.c: never true: text"""
+    path, _, _, rest = line.split(":", 3)
+    return f"{path}:{rest}"
+
+
+def compare(found, path):
+    """(how many branches of each reason, those that are new, those that the file has and that are reached)."""
+    _, lines = explained(path)
+    now = {without_place(line) for line in found}
+    counts = {}
+    for line in found:
+        name = lines.get(without_place(line))
+        if name:
+            counts[name] = counts.get(name, 0) + 1
+    return counts, sorted(now - set(lines)), sorted(set(lines) - now)
+
+
 def unreached(sides, root):
     """One line for each branch of which a side is not reached, by file and place, with its source."""
     places = {}

@@ -187,7 +187,7 @@ def triage(target, run, minimise_seconds, keep):
     log = run.text()
     path = run.artifact()
     if path is None:
-        return [f"{target.name}: ended with status {run.process.returncode} and left no input",
+        return [f"{target.name}: ended with status {run.status} and left no input",
                 *log.splitlines()[-20:]], account(log, None)
     before = os.path.getsize(path)
     output = replay(target, path)

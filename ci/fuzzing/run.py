@@ -51,10 +51,12 @@ class Screen:
             self.drawn = 0
 
 
-def line_of(name, elapsed, seconds, figures):
+def line_of(name, run):
+    figures = run.figures()
+    begin = f"{name:<18} {run.elapsed():6.0f}/{run.seconds} s"
     if not figures:
-        return f"{name:<18} {elapsed:6.0f}/{seconds} s  reading the corpus"
-    return (f"{name:<18} {elapsed:6.0f}/{seconds} s {figures['rate']:>8,} exec/s "
+        return f"{begin}  reading the corpus"
+    return (f"{begin} {figures['rate']:>8,} exec/s "
             f"{figures['executions']:>13,} executions {figures['edges']:>6,} edges {figures['inputs']:>6,} inputs")
 
 
@@ -77,15 +79,15 @@ class Session:
         return max(0, int(self.arguments.total - self.account.of(target.name)["seconds"] + 0.999))
 
     def start(self):
+        by_processor = self.arguments.total is not None
         while self.waiting and len(self.running) < self.arguments.jobs:
             target, seconds = self.waiting.pop(0)
             seed = self.arguments.seed or random.randrange(1, 1 << 31)
-            self.running.append({"target": target, "seconds": seconds, "begin": time.monotonic(), "saved": 0,
-                                 "before": self.account.of(target.name), "run": targets.Run(target, seconds, seed)})
+            self.running.append({"target": target, "saved": 0, "before": self.account.of(target.name),
+                                 "run": targets.Run(target, seconds, seed, by_processor)})
 
     def save(self, job):
-        elapsed = time.monotonic() - job["begin"]
-        entry = accounts.with_run(job["before"], elapsed, job["run"].figures())
+        entry = accounts.with_run(job["before"], job["run"].used, job["run"].figures())
         self.account.put(job["target"].name, entry)
         job["saved"] = time.monotonic()
         return entry
@@ -94,25 +96,25 @@ class Session:
         """One look at all that run; those that ended are reaped."""
         lines = []
         for job in list(self.running):
-            elapsed = time.monotonic() - job["begin"]
-            if job["run"].process.poll() is not None:
+            run = job["run"]
+            if run.poll() is not None:
                 self.running.remove(job)
                 self.screen.clear()
                 self.end(job)
                 continue
-            if elapsed > job["seconds"] + LATE_SECONDS:
-                job["run"].stop()
+            if run.elapsed() > run.seconds + LATE_SECONDS:
+                run.stop()
             if time.monotonic() - job["saved"] > SAVE_SECONDS:
                 self.save(job)
-            lines.append(line_of(job["target"].name, elapsed, job["seconds"], job["run"].figures()))
+            lines.append(line_of(job["target"].name, run))
         self.screen.draw(lines)
 
     def end(self, job):
         target, run = job["target"], job["run"]
         entry = self.save(job)
-        say(line_of(target.name, time.monotonic() - job["begin"], job["seconds"], run.figures()))
+        say(line_of(target.name, run))
         self.ended += 1
-        if run.process.returncode != 0:
+        if run.status != 0:
             self.failed.append(target.name)
             say(f"\n== {target.name}: CRASH")
             lines, found = crash.triage(target, run, self.arguments.minimise, self.arguments.keep)
@@ -134,7 +136,7 @@ class Session:
         for job in self.running:
             job["run"].stop()
             self.save(job)
-            say(line_of(job["target"].name, time.monotonic() - job["begin"], job["seconds"], job["run"].figures()))
+            say(line_of(job["target"].name, job["run"]))
         say(f"interrupted; accounted for in {self.arguments.account}")
 
     def run(self):
@@ -169,7 +171,8 @@ def parse(arguments):
     parser.add_argument("names", nargs="*", metavar="TARGET", help="with fuzz_ or without; all of them by default")
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--seconds", type=int, default=60, help="for each target (default 60)")
-    amount.add_argument("--total", type=int, help="run each target until the account says so many seconds")
+    amount.add_argument("--total", type=int,
+                        help="run each target until the account says so many seconds of the processor")
     parser.add_argument("--jobs", type=int, default=2, help="targets at a time (default 2)")
     parser.add_argument("--seed", type=int, default=0, help="of libFuzzer; by default another each time")
     parser.add_argument("--minimise", type=int, default=20, help="seconds for minimising a crash (default 20)")

@@ -7,8 +7,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 MERGE_SECONDS = 300
+# A run that is measured by the processor ends by the clock, too: a fuzzer that waits for ever is no fuzzer.
+WAITING_MOST = 20
 TAIL_BYTES = 1 << 16
 STATUS = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)/\S+ .*?exec/s: (\d+)", re.M)
 EXECUTED = re.compile(r"^stat::number_of_executed_units:\s+(\d+)", re.M)
@@ -93,12 +96,31 @@ class Target:
         return self.merge_into(self.committed, "-use_counters=0")
 
 
-class Run:
-    """libFuzzer at work in the background, its words in the target's log."""
+def processor_seconds(pid):
+    """What a process that runs, or has not been waited for, took of the processors; 0 if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            # Its name stands in parentheses, whatever is in it; user and system time are fields 14 and 15.
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def __init__(self, target, seconds, seed):
+
+class Run:
+    """libFuzzer at work in the background, its words in the target's log.
+
+    It ends after so many seconds of the clock; or, by_processor, of the processor, however long that takes while others
+    have it."""
+
+    def __init__(self, target, seconds, seed, by_processor=False):
         self.target = target
-        self.arguments = target.command(seconds, seed)
+        self.seconds = seconds
+        self.by_processor = by_processor
+        self.used = 0.0
+        self.status = None
+        self.begin = time.monotonic()
+        self.arguments = target.command(seconds * (WAITING_MOST if by_processor else 1), seed)
         with open(target.log, "wb") as log:
             # A session of its own: the terminal's interrupt is for the caller, who passes it on.
             self.process = subprocess.Popen(self.arguments, stdout=log, stderr=subprocess.STDOUT,
@@ -123,18 +145,37 @@ class Run:
             figures["executions"] = int(executed.group(1))
         return figures
 
+    def poll(self):
+        """The status if it has ended, else None. What it used of the processor is known from here, too: afterwards for
+        good, with that of its own children."""
+        if self.status is not None:
+            return self.status
+        ended, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+        if ended:
+            self.used = usage.ru_utime + usage.ru_stime
+            self.status = self.process.returncode = os.waitstatus_to_exitcode(status)
+            return self.status
+        self.used = max(self.used, processor_seconds(self.process.pid))
+        if self.by_processor and self.used >= self.seconds:
+            self.process.send_signal(signal.SIGUSR1)  # libFuzzer's own end, with its final figures
+        return None
+
+    def elapsed(self):
+        """In the seconds that it is measured in."""
+        return self.used if self.by_processor else time.monotonic() - self.begin
+
     def interrupt(self):
-        if self.process.poll() is None:
+        if self.poll() is None:
             self.process.send_signal(signal.SIGINT)
 
     def stop(self):
         """libFuzzer ends cleanly on an interrupt; one that hangs does not."""
         self.interrupt()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        end = time.monotonic() + 10
+        while self.poll() is None:
+            if time.monotonic() > end:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            time.sleep(0.05)
 
     def artifact(self):
         written = ARTIFACT.findall(self.text())

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds every fuzzer for OSS-Fuzz and ClusterFuzzLite, through CMake and with the flags of the environment, and leaves
 # in $OUT what their engines look for: TARGET, and where there is one TARGET_seed_corpus.zip, TARGET.options and
-# TARGET.dict.
+# TARGET.dict; and beside fuzz_threads the library that it runs on.
 #
 # Their images set $SRC, $OUT, $WORK, $CC, $CXX, $CFLAGS, $CXXFLAGS, $LIB_FUZZING_ENGINE, $SANITIZER, $FUZZING_ENGINE
 # and $ARCHITECTURE. The flags hold the sanitizer; what else depends on it is CMake's to know. The source is
@@ -37,12 +37,17 @@ libfuzzer | afl | honggfuzz | centipede) ;;
     ;;
 esac
 
+# The explorer, on which fuzz_threads runs, watches accesses by itself, and tells the engine of them by libFuzzer's extra
+# counters: another sanitizer would see no more, another engine nothing.
+threads=OFF
+[ "$sanitizer:${FUZZING_ENGINE:-libfuzzer}" != address:libfuzzer ] || threads=ON
+
 # Of a build type of its own: CMake adds no flag to those of the environment.
 cmake -S "$source_folder" -B "$build_folder" -DCMAKE_BUILD_TYPE=Environment \
     -DCMAKE_C_COMPILER="$CC" -DCMAKE_CXX_COMPILER="$CXX" \
     -DCMAKE_C_FLAGS="${CFLAGS:-}" -DCMAKE_CXX_FLAGS="${CXXFLAGS:-}" \
     -DHEAPSTER_FUZZ=ON -DHEAPSTER_FUZZ_ENGINE="$LIB_FUZZING_ENGINE" -DHEAPSTER_SANITIZER="$sanitizer" \
-    -DHEAPSTER_OVERRIDE=OFF -DHEAPSTER_CHECK_RANKS=ON
+    -DHEAPSTER_OVERRIDE=OFF -DHEAPSTER_CHECK_RANKS=ON -DHEAPSTER_FUZZ_THREADS="$threads"
 cmake --build "$build_folder" --target fuzzers -j "$(nproc)"
 
 # pack_seeds <target>: what is in its corpus and what once crashed, if there is any of it.
@@ -81,5 +86,6 @@ for source in "$source_folder"/fuzz/fuzz_*.c; do
     [ ! -f "$source_folder/fuzz/$target.options" ] || cp "$source_folder/fuzz/$target.options" "$OUT/"
     found=$((found + 1))
 done
+[ "$threads" = OFF ] || cp "$build_folder/bin/libheapster-explored.so" "$OUT/"
 echo "heapster: $found fuzzers in $OUT"
 [ "$found" -gt 0 ]

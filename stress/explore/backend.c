@@ -80,6 +80,8 @@ uint64_t hs_explore_load(const volatile void *address, size_t bytes, enum hs_exp
         return memory_read_quietly(address, bytes);
     expect_mapped(address);
     engine_point(address);
+    if (execution.is_rehearsal)
+        return memory_read_quietly(address, bytes);
     return memory_load(address, bytes, order == HS_EXPLORE_ACQUIRE, __builtin_return_address(0));
 }
 
@@ -91,6 +93,10 @@ void hs_explore_store(volatile void *address, size_t bytes, uint64_t value, enum
     }
     expect_mapped(address);
     engine_point(address);
+    if (execution.is_rehearsal) {
+        memory_write_quietly(address, bytes, value);
+        return;
+    }
     memory_store(address, bytes, value, order == HS_EXPLORE_RELEASE, __builtin_return_address(0));
 }
 
@@ -100,14 +106,16 @@ uint64_t hs_explore_update(volatile void *address, size_t bytes, enum hs_explore
     const struct operand how = {update, operand, bytes < 8 ? (UINT64_C(1) << bytes * 8) - 1 : UINT64_MAX};
     uint64_t found, value;
 
-    if (execution.is_quiet) {
+    if (!execution.is_quiet) {
+        expect_mapped(address);
+        engine_point(address);
+    }
+    if (engine_is_unwatched()) {
         found = memory_read_quietly(address, bytes);
         (void)apply(found, &value, &how);
         memory_write_quietly(address, bytes, value);
         return found;
     }
-    expect_mapped(address);
-    engine_point(address);
     return memory_update(address, bytes, apply, &how, order == HS_EXPLORE_ACQUIRE, order == HS_EXPLORE_RELEASE,
                          __builtin_return_address(0));
 }
@@ -117,14 +125,16 @@ bool hs_explore_compare_exchange(volatile void *address, size_t bytes, uint64_t 
     const struct exchange how = {*expected, value};
     bool done;
 
-    if (execution.is_quiet) {
+    if (!execution.is_quiet) {
+        expect_mapped(address);
+        engine_point(address);
+    }
+    if (engine_is_unwatched()) {
         *expected = memory_read_quietly(address, bytes);
         if (*expected == how.expected)
             memory_write_quietly(address, bytes, value);
         return *expected == how.expected;
     }
-    expect_mapped(address);
-    engine_point(address);
     *expected = memory_update(address, bytes, exchange, &how, false, true, __builtin_return_address(0));
     done = *expected == how.expected;
     return done;

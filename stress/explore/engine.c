@@ -199,12 +199,11 @@ static unsigned find_candidates(uint8_t *candidates)
     return count;
 }
 
-void engine_run(thread_body *body)
+static void run(thread_body *body)
 {
     uint8_t candidates[THREADS_MOST];
     unsigned count, chosen;
 
-    rewind_execution();
     join_all();
     running_body = body;
     for (unsigned i = 0; i < execution.thread_count; i++)
@@ -215,6 +214,19 @@ void engine_run(thread_body *body)
     on_fiber = chosen;
     fiber_switch(driver, fibers[chosen]);
     execution.is_quiet = true;
+}
+
+void engine_run(thread_body *body)
+{
+    rewind_execution();
+    run(body);
+}
+
+void engine_rehearse(thread_body *body)
+{
+    rewind_execution();
+    execution.is_rehearsal = !EXPLORE_HAS_SANITIZER;
+    run(body);
 }
 
 void engine_fail(const char *format, ...)
@@ -327,7 +339,7 @@ void engine_check_at_points(void (*check)(void))
 
 static void check_now(void)
 {
-    if (check_at_points == NULL || execution.locks_held > 0)
+    if (check_at_points == NULL || execution.locks_held > 0 || execution.is_rehearsal)
         return;
     execution.is_quiet = true;
     check_at_points();

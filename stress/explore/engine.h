@@ -8,6 +8,10 @@
  * In quiet mode, before the threads start, after they have ended, and where the checker looks, nothing is scheduled and
  * nothing checked: operations do what they do natively.
  *
+ * A rehearsal is an execution that nobody watches, so that it takes little time: what is scheduled is, and which
+ * addresses are shared is learned, but loads see the newest store, and no access is checked. (A sanitizer's run-time
+ * cannot look away: there it is an execution like others.)
+ *
  * A failure ends the execution at once: the fiber is left where it stands, and the world is rewound.
  */
 #ifndef EXPLORE_ENGINE_H
@@ -78,6 +82,7 @@ struct execution {
     unsigned current;
     bool is_quiet;
     bool is_recording;
+    bool is_rehearsal;
     unsigned steps;           /* operations so far */
     unsigned points;          /* of them, those where somebody else could have gone on */
     unsigned preemptions;     /* how often somebody did who did not have to */
@@ -114,6 +119,7 @@ void engine_checkpoint(void);
 
 /* One execution from the checkpoint: all threads up to their ends. */
 void engine_run(thread_body *body);
+void engine_rehearse(thread_body *body);
 
 /* The calling thread's destructors, as at its end. */
 void engine_run_destructors(void);
@@ -161,6 +167,12 @@ bool engine_is_shared(const volatile void *address);
 
 /* True, once, where an address was found to be shared that had not been: what was searched before may lack points. */
 bool engine_found_shared(void);
+
+/* Memory is what it is, and nobody is told of accesses. */
+static inline bool engine_is_unwatched(void)
+{
+    return execution.is_quiet || execution.is_rehearsal;
+}
 
 static inline struct thread *engine_self(void)
 {

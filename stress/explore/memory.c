@@ -94,27 +94,6 @@ void memory_forget(void)
 
 /* ---- locations --------------------------------------------------------------------------------------------------- */
 
-uint64_t memory_read_quietly(const volatile void *address, size_t bytes)
-{
-    uint64_t value = 0;
-
-    switch (bytes) {
-    case 1:
-        value = *(const volatile uint8_t *)address;
-        break;
-    case 2:
-        value = *(const volatile uint16_t *)address;
-        break;
-    case 4:
-        value = *(const volatile uint32_t *)address;
-        break;
-    default:
-        value = *(const volatile uint64_t *)address;
-        break;
-    }
-    return value;
-}
-
 void memory_write_quietly(volatile void *address, size_t bytes, uint64_t value)
 {
     world_note_write(address, bytes);
@@ -270,8 +249,8 @@ static const struct waiting *find_waiting(const volatile void *address, size_t b
     const struct buffer *buffer = &buffers[execution.current];
     uintptr_t first = (uintptr_t)address;
 
-    for (unsigned i = buffer->count; i-- > 0;) {
-        const struct waiting *waiting = &buffer->list[i];
+    for (unsigned i = buffer->count; i > 0; i--) {
+        const struct waiting *waiting = &buffer->list[i - 1];
         uintptr_t at = (uintptr_t)waiting->address;
 
         if (at < first + bytes && first < at + waiting->bytes)

@@ -58,7 +58,26 @@ void memory_read_plain(const volatile void *address, size_t bytes, const void *p
 void memory_write_plain(volatile void *address, size_t bytes, const void *place);
 
 /* In quiet mode. */
-uint64_t memory_read_quietly(const volatile void *address, size_t bytes);
+static inline uint64_t memory_read_quietly(const volatile void *address, size_t bytes)
+{
+    uint64_t value = 0;
+
+    switch (bytes) {
+    case 1:
+        value = *(const volatile uint8_t *)address;
+        break;
+    case 2:
+        value = *(const volatile uint16_t *)address;
+        break;
+    case 4:
+        value = *(const volatile uint32_t *)address;
+        break;
+    default:
+        value = *(const volatile uint64_t *)address;
+        break;
+    }
+    return value;
+}
 void memory_write_quietly(volatile void *address, size_t bytes, uint64_t value);
 
 /* Hand-over by a mutex: what its last holder knew, and the hash of that event. */

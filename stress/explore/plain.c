@@ -17,7 +17,7 @@ static void expect_mapped(const volatile void *address)
 
 void plain_read(const volatile void *address, size_t bytes, const void *place)
 {
-    if (execution.is_quiet || !world_holds(address))
+    if (engine_is_unwatched() || !world_holds(address))
         return;
     expect_mapped(address);
     pairs_note(NULL, place);
@@ -28,7 +28,7 @@ void plain_write(volatile void *address, size_t bytes, const void *place)
 {
     if (!world_holds(address))
         return;
-    if (execution.is_quiet) {
+    if (engine_is_unwatched()) {
         world_note_write(address, bytes);
         return;
     }

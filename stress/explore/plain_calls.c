@@ -2,6 +2,8 @@
  * plain_calls: the compiler's calls for each plain access of the explored library. ThreadSanitizer's instrumentation
  * makes them; here the explorer serves them instead of its run-time.
  */
+#include <string.h>
+
 #include "plain.h"
 
 #define SERVE_READ(name, bytes)                                                                                        \
@@ -52,6 +54,22 @@ void __tsan_write_range(void *address, size_t bytes);
 void __tsan_write_range(void *address, size_t bytes)
 {
     plain_write(address, bytes, __builtin_return_address(0));
+}
+
+/* clang makes calls of libc's of what copies or clears a whole struct. The linker leads them here (CMakeLists.txt). */
+void *__wrap_memset(void *to, int byte, size_t bytes);
+void *__wrap_memset(void *to, int byte, size_t bytes)
+{
+    plain_write(to, bytes, __builtin_return_address(0));
+    return memset(to, byte, bytes);
+}
+
+void *__wrap_memcpy(void *to, const void *from, size_t bytes);
+void *__wrap_memcpy(void *to, const void *from, size_t bytes)
+{
+    plain_read(from, bytes, __builtin_return_address(0));
+    plain_write(to, bytes, __builtin_return_address(0));
+    return memcpy(to, from, bytes);
 }
 
 /* Calls that say nothing the explorer needs. */

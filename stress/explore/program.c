@@ -77,11 +77,11 @@ static bool read_op(const char **at, struct op *op)
     return form == SLOT_BYTES || (skip(at, 'x') && read_number(at, &op->alignment));
 }
 
-/* Up to the next slash or the options. */
-static const char *read_ops(const char **at, struct ops *ops)
+/* Up to one of the characters, or the end; there may be none. */
+static const char *read_ops(const char **at, const char *ends, struct ops *ops)
 {
     ops->count = 0;
-    while (**at != '\0' && **at != '/') {
+    while (strchr(ends, **at) == NULL) {
         if (ops->count == OPS_MOST)
             return "too many operations";
         if (!read_op(at, &ops->list[ops->count]))
@@ -99,13 +99,14 @@ bool program_parse(struct program *program, const char *text, const char **error
     const char *at = text;
 
     memset(program, 0, sizeof *program);
-    *error = read_ops(&at, &program->set_up);
+    *error = read_ops(&at, "/", &program->set_up);
     while (*error == NULL && *at == '/') {
         at++;
         if (program->thread_count == THREADS_MOST)
             *error = "too many threads";
         else
-            *error = read_ops(&at, &program->threads[program->thread_count++]);
+            /* What stands for a thread in the set-up is where the options begin after it. */
+            *error = read_ops(&at, "/@", &program->threads[program->thread_count++]);
     }
     if (*error != NULL)
         return false;

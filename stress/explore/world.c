@@ -18,6 +18,7 @@ enum { HOLES_MOST = 64 };
 
 #define BREAK_BYTES ((size_t)32 << 20)
 #define MAPS_BYTES ((size_t)32 << 20)
+#define MAPS_BASE (WORLD_BASE + 2 * BREAK_BYTES)
 #define GLOBALS_BYTES_MOST ((size_t)2 << 20)
 
 struct span {
@@ -42,6 +43,9 @@ static uint32_t dirty_pages[SPANS][8192];
 static size_t dirty_count[SPANS];
 static uint32_t imaged_pages[SPANS][8192];
 static size_t imaged_count[SPANS];
+
+/* One that is dirty, since most writes go to the page that the one before went to. */
+static uintptr_t last_dirty_page = UINTPTR_MAX;
 
 static struct {
     size_t break_bytes;
@@ -102,7 +106,7 @@ void world_init(void)
 {
     spans[SPAN_BREAK].base = reserve((void *)WORLD_BASE, BREAK_BYTES);
     spans[SPAN_BREAK].bytes = BREAK_BYTES;
-    spans[SPAN_MAPS].base = reserve((void *)(WORLD_BASE + 2 * BREAK_BYTES), MAPS_BYTES);
+    spans[SPAN_MAPS].base = reserve((void *)MAPS_BASE, MAPS_BYTES);
     spans[SPAN_MAPS].bytes = MAPS_BYTES;
     (void)dl_iterate_phdr(find_globals, NULL);
     if (spans[SPAN_GLOBALS].base == NULL || spans[SPAN_GLOBALS].bytes > GLOBALS_BYTES_MOST)
@@ -122,6 +126,7 @@ static void forget_dirty(unsigned index)
     for (size_t i = 0; i < dirty_count[index]; i++)
         spans[index].is_dirty[dirty_pages[index][i]] = 0;
     dirty_count[index] = 0;
+    last_dirty_page = UINTPTR_MAX;
 }
 
 static size_t page_bytes(const struct span *span, size_t page)
@@ -214,18 +219,16 @@ void world_rewind(void)
     os = os_at_checkpoint;
 }
 
-/* The span that holds an address, or SPANS. */
-static unsigned span_of(const volatile void *address)
+/* The span that holds an address, or SPANS. Asked of every access: below a span's base the difference wraps around. */
+static inline unsigned span_of(const volatile void *address)
 {
     uintptr_t at = (uintptr_t)address;
 
-    for (unsigned i = 0; i < SPANS; i++) {
-        uintptr_t begin = (uintptr_t)spans[i].base;
-
-        if (at >= begin && at - begin < spans[i].bytes)
-            return i;
-    }
-    return SPANS;
+    if (hs_wrap_subtract(at, WORLD_BASE) < BREAK_BYTES)
+        return SPAN_BREAK;
+    if (hs_wrap_subtract(at, (uintptr_t)spans[SPAN_GLOBALS].base) < spans[SPAN_GLOBALS].bytes)
+        return SPAN_GLOBALS;
+    return hs_wrap_subtract(at, MAPS_BASE) < MAPS_BYTES ? SPAN_MAPS : SPANS;
 }
 
 bool world_holds(const volatile void *address)
@@ -278,10 +281,15 @@ size_t world_cell(const volatile void *address)
 
 void world_note_write(const volatile void *address, size_t bytes)
 {
-    unsigned index = span_of(address);
-    struct span *span = &spans[index];
+    uintptr_t offset = (uintptr_t)address % WORLD_PAGE_BYTES;
+    unsigned index;
+    struct span *span;
     size_t first, last;
 
+    if ((uintptr_t)address - offset == last_dirty_page && bytes <= WORLD_PAGE_BYTES - offset)
+        return;
+    index = span_of(address);
+    span = &spans[index];
     if (index == SPANS || bytes == 0)
         return;
     first = ((uintptr_t)address - (uintptr_t)span->base) / WORLD_PAGE_BYTES;
@@ -292,6 +300,7 @@ void world_note_write(const volatile void *address, size_t bytes)
         span->is_dirty[page] = 1;
         dirty_pages[index][dirty_count[index]++] = (uint32_t)page;
     }
+    last_dirty_page = (uintptr_t)address - offset;
 }
 
 /* ---- the operating system ---------------------------------------------------------------------------------------- */

@@ -33,8 +33,9 @@ AFL = {"CC": "afl-clang-fast", "CXX": "afl-clang-fast++", "FUZZING_ENGINE": "afl
 AFL_RUN = {"AFL_NO_UI": "1", "AFL_NO_AFFINITY": "1", "AFL_SKIP_CPUFREQ": "1",
            "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1", "ASAN_OPTIONS": "abort_on_error=1:symbolize=0"}
 AFL_SECONDS = 2
-# These run on a shared library of the explorer, which lies in the build's folder and not in $OUT.
-ELSEWHERE = {"fuzz_threads"}
+# What is built with AddressSanitizer for libFuzzer alone, and the library that it runs on.
+THREADS = "fuzz_threads"
+LIBRARY = "libheapster-explored.so"
 FAILURES = []
 
 
@@ -105,7 +106,8 @@ def check_target(source, variables, target):
               "coverage": "__llvm_profile_runtime"}.get(variables["SANITIZER"])
     expect(symbol is None or symbol in symbols, f"{target} has no {symbol}")
     linked = subprocess.run(["ldd", binary], stdout=subprocess.PIPE, text=True, check=True).stdout
-    expect("heapster" not in linked.replace(out, ""), f"{target} needs a library of the build: {linked}")
+    expect(not [line for line in linked.splitlines() if "heapster" in line and f" => {out}/" not in line],
+           f"{target} needs a library of the build: {linked}")
 
 
 def check_libfuzzer(variables, target, seeds):
@@ -201,6 +203,7 @@ def main(source, folder, case):
             check_target(source, variables, target)
         # No file of any other kind, since each without an extension would be taken for a target.
         known = {f"{name}{extension}" for name in built for extension in ("", "_seed_corpus.zip", ".options", ".dict")}
+        known |= {LIBRARY} if THREADS in built else set()
         strange = [name for name in os.listdir(variables["OUT"]) if name not in known and not name.endswith(".dict")]
         expect(not strange, f"in $OUT: {strange}")
     for failure in FAILURES:
@@ -209,9 +212,13 @@ def main(source, folder, case):
 
 
 def targets_of(source, variables, case):
-    """Every target of the tree with AddressSanitizer; else those of them that can be built with the sanitizer."""
+    """Every target of the tree with AddressSanitizer; else those of them that can be built with the sanitizer. That of
+    threads with AddressSanitizer for libFuzzer, and nowhere else."""
     names = {os.path.splitext(os.path.basename(path))[0]
-             for path in glob.glob(os.path.join(source, "fuzz", "fuzz_*.c"))} - ELSEWHERE
+             for path in glob.glob(os.path.join(source, "fuzz", "fuzz_*.c"))}
+    if case != "address" or variables["FUZZING_ENGINE"] != "libfuzzer":
+        expect(THREADS not in os.listdir(variables["OUT"]), f"{THREADS} was built")
+        names -= {THREADS}
     folder = os.path.join(variables["WORK"], f"heapster-{case}", "bin")
     return sorted(name for name in names if case == "address" or os.path.exists(os.path.join(folder, name)))
 

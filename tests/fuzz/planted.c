@@ -1,13 +1,14 @@
 /*
  * A fuzz target of the selftest, compiled several times: CRASHES reads beyond a block where the input has "HEA"
  * anywhere; WEARS_OUT fails in its two thousandth execution, whatever the input; REMEMBERS fails where an input with
- * "fire" comes after one with "arm"; FAILS_ONCE fails if it can make the file that the environment names; without any
- * of them it is sound.
+ * "fire" comes after one with "arm"; FAILS_ONCE fails if it can make the file that the environment names; SLEEPS uses
+ * little of the processor; without any of them it is sound.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerInitialize(int *count, char ***arguments);
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes);
@@ -82,6 +83,17 @@ static void fail_once(void)
 }
 #endif
 
+#ifdef SLEEPS
+static void rest(void)
+{
+    (void)usleep(5000);
+}
+#else
+static void rest(void)
+{
+}
+#endif
+
 #ifdef REMEMBERS
 static void remember(const uint8_t *input, size_t bytes)
 {
@@ -104,6 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
 {
     count_execution();
     fail_once();
+    rest();
     remember(input, bytes);
     for (size_t i = 0; i + 2 < bytes; i++)
         if (input[i] == 'H' && input[i + 1] == 'E' && input[i + 2] == 'A') {

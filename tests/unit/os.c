@@ -392,6 +392,20 @@ static void clock_never_goes_back(void **state)
     }
 }
 
+static uint64_t tell_seven(void)
+{
+    return 7;
+}
+
+static void clock_is_a_tests_where_it_wants(void **state)
+{
+    (void)state;
+    hs_os_clock = tell_seven;
+    assert_int_equal(hs_os_now_ms(), 7);
+    hs_os_clock = NULL;
+    assert_true(hs_os_now_ms() != 7);
+}
+
 static void write_goes_out_whole(void **state)
 {
     int ends[2];
@@ -427,6 +441,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(page_and_processors),
         cmocka_unit_test(entropy_differs),
         cmocka_unit_test(clock_never_goes_back),
+        cmocka_unit_test(clock_is_a_tests_where_it_wants),
         cmocka_unit_test(write_goes_out_whole),
     };
 
