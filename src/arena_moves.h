@@ -14,9 +14,9 @@
 
 /* What a publication settles besides itself, entered into the account under the list lock that ends it. */
 struct hs_settlement {
-    uint64_t claims;      /* free blocks that went into the published one */
-    uint64_t frees;       /* blocks of the program that did */
-    size_t freed_bytes;   /* and their bytes, fewer than a region has */
+    uint64_t claims;    /* free blocks that went into the published one */
+    uint64_t frees;     /* blocks of the program that did */
+    size_t freed_bytes; /* and their bytes, fewer than a region has */
 };
 
 /* What is asked of a search. */

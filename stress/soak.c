@@ -17,7 +17,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 unsigned stress_soak_checkpoints(const struct kit_result *result, struct stress_checkpoint *out)
 {
-    double tenth = result->seconds / STRESS_CHECKPOINTS, cpu = 0;
+    double tenth = result->seconds / (double)STRESS_CHECKPOINTS, cpu = 0;
     uint64_t ops = 0;
     unsigned at = 0;
 

@@ -170,7 +170,7 @@ static double now(void)
 static void read_answers(int input)
 {
     struct pollfd ready = {.fd = input, .events = POLLIN};
-    double deadline = now() + FIND_SECONDS;
+    double deadline = now() + (double)FIND_SECONDS;
     ssize_t got = 1;
 
     while (got != 0 && answer_bytes < ANSWER_BYTES && now() < deadline) {

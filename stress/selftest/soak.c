@@ -22,14 +22,14 @@ static struct kit_result result;
 
 static void run_for(const struct shape *shape, double seconds, bool by_time)
 {
-    double step = seconds / SAMPLES, ops = 0;
+    double step = seconds / (double)SAMPLES, ops = 0;
 
     memset(&result, 0, sizeof result);
     result.verdict = KIT_PASSED;
     result.seconds = seconds;
     result.sample_count = SAMPLES;
     for (unsigned i = 0; i < SAMPLES; i++) {
-        double at = (i + 0.5) / SAMPLES;
+        double at = (i + 0.5) / (double)SAMPLES;
 
         ops += step * shape->ops_per_second(at);
         result.samples[i] = (struct kit_sample){
