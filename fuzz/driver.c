@@ -7,11 +7,13 @@
  *     fuzz_<target> --time SECONDS [OPS]       runs drawn inputs of so many operations, says how fast
  *     fuzz_<target> --write FILE OPS SEED      writes the drawn input
  */
+#include <dirent.h>
 #include <fcntl.h>
-#include <fts.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,27 +83,38 @@ static unsigned replay_file(const char *path)
     return 1;
 }
 
-static int compare_names(const FTSENT **one, const FTSENT **other)
+static int is_visible(const struct dirent *entry)
 {
-    return strcmp((*one)->fts_name, (*other)->fts_name);
+    return entry->d_name[0] != '.';
 }
 
-/* A file, or all files in a folder and below it, by name; hidden ones are no inputs. */
-static unsigned replay(char *path)
+static unsigned replay(const char *path);
+
+/* All files in a folder and below it, by name; hidden ones are no inputs. */
+static unsigned replay_folder(const char *path)
 {
-    char *paths[] = {path, NULL};
-    FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, compare_names);
+    struct dirent **entries;
+    int count = scandir(path, &entries, is_visible, alphasort);
     unsigned replayed = 0;
 
-    for (FTSENT *entry = tree != NULL ? fts_read(tree) : NULL; entry != NULL; entry = fts_read(tree)) {
-        if (entry->fts_level > 0 && entry->fts_name[0] == '.')
-            (void)fts_set(tree, entry, FTS_SKIP);
-        else if (entry->fts_info != FTS_D && entry->fts_info != FTS_DP)
-            replayed += replay_file(entry->fts_path);
+    if (count < 0)
+        return 0;
+    for (int i = 0; i < count; i++) {
+        char inner[PATH_MAX];
+
+        if (snprintf(inner, sizeof inner, "%s/%s", path, entries[i]->d_name) < (int)sizeof inner)
+            replayed += replay(inner);
+        free(entries[i]);
     }
-    if (tree != NULL)
-        (void)fts_close(tree);
+    free(entries);
     return replayed;
+}
+
+static unsigned replay(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode) ? replay_folder(path) : replay_file(path);
 }
 
 /* ---- drawing -------------------------------------------------------------------------------------------------------
