@@ -12,10 +12,10 @@ void pairs_attach(uint8_t *counters, size_t count)
     counted_count = count;
 }
 
-/* The same in every process, wherever the library lies. */
+/* The same in every process, wherever the library lies; 0 for no place. */
 static uint64_t offset_of(const void *place)
 {
-    return (uint64_t)((uintptr_t)place - (uintptr_t)world_library());
+    return place != NULL ? (uint64_t)((uintptr_t)place - (uintptr_t)world_library()) : 0;
 }
 
 void pairs_note(const void *from, const void *to)

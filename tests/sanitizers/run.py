@@ -138,7 +138,8 @@ def frames_expected(case, place):
     if place == "decision":
         return [frame("decide_by", marked("decide_by", "decision")), frame(case)]
     if place == "race":
-        return ["|".join(frame(writer, marked(writer, "fault")) for writer in ("write_first", "write_second"))]
+        writers = {"race_past_seam": ("write_by_seam", "write_past_seam")}.get(case, ("write_first", "write_second"))
+        return ["|".join(frame(writer, marked(writer, "fault")) for writer in writers)]
     return [frame(place)]
 
 
