@@ -154,7 +154,7 @@ static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
 /* A block of this thread's arena, resized within the thread's cache; NULL where it takes more than that. */
 static void *resize_in_cache(void *ptr, size_t bytes)
 {
-    size_t block_bytes = hs_cache_own_bytes(ptr), old_bytes;
+    size_t block_bytes = hs_cache_own_bytes(ptr), old_bytes, kept_bytes;
     void *moved;
 
     if (block_bytes == 0 || bytes == 0 || bytes > HS_CLASS_PAYLOAD_BYTES_MOST)
@@ -172,8 +172,8 @@ static void *resize_in_cache(void *ptr, size_t bytes)
             return NULL;
     }
     (void)hs_visible_allocated(moved, bytes, false);
-    old_bytes = hs_visible_bytes(ptr, old_bytes);
-    memcpy(moved, ptr, bytes < old_bytes ? bytes : old_bytes);
+    kept_bytes = hs_visible_bytes(ptr, old_bytes);
+    memcpy(moved, ptr, bytes < kept_bytes ? bytes : kept_bytes);
     hs_free(ptr);
     return moved;
 }
