@@ -124,10 +124,18 @@ static void release(void *payload, const struct hs_owner *owner)
     hs_end_slow_path();
 }
 
+/* What the program keeps of a block of `usable_bytes` that is resized to `bytes`. */
+static void copy_kept(void *moved, const void *ptr, size_t bytes, size_t usable_bytes)
+{
+    size_t kept_bytes = hs_visible_bytes(ptr, usable_bytes);
+
+    memcpy(moved, ptr, bytes < kept_bytes ? bytes : kept_bytes);
+}
+
 /* Resizes by a copy; NULL, with nothing changed, where there is no memory. */
 static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
 {
-    size_t usable_bytes = hs_heap_usable_bytes(owner), kept_bytes;
+    size_t usable_bytes = hs_heap_usable_bytes(owner);
     bool stays_in_arena = owner->arena != NULL && owner->arena->number == HS_ARENA_FIRST_CLASS;
     bool zeroed;
     void *moved = take(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
@@ -142,8 +150,7 @@ static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
     if (moved == NULL)
         return NULL;
     (void)hs_visible_allocated(moved, bytes, false);
-    kept_bytes = hs_visible_bytes(ptr, usable_bytes);
-    memcpy(moved, ptr, bytes < kept_bytes ? bytes : kept_bytes);
+    copy_kept(moved, ptr, bytes, usable_bytes);
     release(ptr, owner);
     return moved;
 }
@@ -154,7 +161,7 @@ static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
 /* A block of this thread's arena, resized within the thread's cache; NULL where it takes more than that. */
 static void *resize_in_cache(void *ptr, size_t bytes)
 {
-    size_t block_bytes = hs_cache_own_bytes(ptr), old_bytes, kept_bytes;
+    size_t block_bytes = hs_cache_own_bytes(ptr), old_bytes;
     void *moved;
 
     if (block_bytes == 0 || bytes == 0 || bytes > HS_CLASS_PAYLOAD_BYTES_MOST)
@@ -172,8 +179,7 @@ static void *resize_in_cache(void *ptr, size_t bytes)
             return NULL;
     }
     (void)hs_visible_allocated(moved, bytes, false);
-    kept_bytes = hs_visible_bytes(ptr, old_bytes);
-    memcpy(moved, ptr, bytes < kept_bytes ? bytes : kept_bytes);
+    copy_kept(moved, ptr, bytes, old_bytes);
     hs_free(ptr);
     return moved;
 }
