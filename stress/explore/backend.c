@@ -79,7 +79,7 @@ uint64_t hs_explore_load(const volatile void *address, size_t bytes, enum hs_exp
     if (execution.is_quiet || is_private(address))
         return memory_read_quietly(address, bytes);
     expect_mapped(address);
-    engine_point(address);
+    engine_point(TOUCH_READ, address, bytes);
     return memory_load(address, bytes, order == HS_EXPLORE_ACQUIRE, __builtin_return_address(0));
 }
 
@@ -90,7 +90,7 @@ void hs_explore_store(volatile void *address, size_t bytes, uint64_t value, enum
         return;
     }
     expect_mapped(address);
-    engine_point(address);
+    engine_point(TOUCH_WRITE, address, bytes);
     memory_store(address, bytes, value, order == HS_EXPLORE_RELEASE, __builtin_return_address(0));
 }
 
@@ -107,7 +107,7 @@ uint64_t hs_explore_update(volatile void *address, size_t bytes, enum hs_explore
         return found;
     }
     expect_mapped(address);
-    engine_point(address);
+    engine_point(TOUCH_WRITE, address, bytes);
     return memory_update(address, bytes, apply, &how, order == HS_EXPLORE_ACQUIRE, order == HS_EXPLORE_RELEASE,
                          __builtin_return_address(0));
 }
@@ -124,7 +124,7 @@ bool hs_explore_compare_exchange(volatile void *address, size_t bytes, uint64_t 
         return *expected == how.expected;
     }
     expect_mapped(address);
-    engine_point(address);
+    engine_point(TOUCH_WRITE, address, bytes);
     *expected = memory_update(address, bytes, exchange, &how, false, true, __builtin_return_address(0));
     done = *expected == how.expected;
     return done;
@@ -134,7 +134,7 @@ void hs_explore_fence(void)
 {
     if (execution.is_quiet)
         return;
-    engine_point(NULL);
+    engine_point(TOUCH_FENCE, NULL, 0);
     memory_fence(__builtin_return_address(0));
 }
 
@@ -180,13 +180,13 @@ void backend_run_fork_handler(enum fork_handler which)
     fork_handlers[which]();
 }
 
-bool backend_call_fails(const volatile void *variable)
+bool backend_call_fails(const volatile void *variable, bool gives_back)
 {
     bool fails;
 
     if (execution.is_quiet)
         return false;
-    engine_point(variable);
+    engine_point(gives_back ? TOUCH_ALL : TOUCH_WRITE, variable, 1);
     memory_drain();
     fails = search_choose(CHOICE_FAULT, 2) != 0;
     execution.faults += fails;
@@ -198,7 +198,7 @@ void backend_yield(void)
 {
     if (execution.is_quiet)
         return;
-    engine_point(NULL);
+    engine_point(TOUCH_ALL, NULL, 0);
     (void)engine_event(EVENT_YIELD, NULL, 0, 0, 0, __builtin_return_address(0));
     engine_self()->has_yielded = true;
     engine_wait();
@@ -235,6 +235,7 @@ static void take(struct hs_mutex *mutex, struct handover *handover, const void *
         pairs_note(handover->let_go, place);
     handover->holder = (int)execution.current;
     execution.locks_held++;
+    contention_hold(&self->locks, mutex);
     memory_drain();
     order_acquire(mutex);
     knowledge_join(&self->knows, &handover->knowledge);
@@ -250,7 +251,7 @@ void hs_mutex_lock_unranked(struct hs_mutex *mutex)
         note_holder(mutex, &engine_self()->self);
         return;
     }
-    engine_point(mutex);
+    engine_point(TOUCH_LOCK, mutex, 1);
     handover = memory_handover(mutex);
     if (handover->holder >= 0)
         engine_note_block(EVENT_WAIT, "", mutex, __builtin_return_address(0));
@@ -270,7 +271,7 @@ bool hs_mutex_try_lock_unranked(struct hs_mutex *mutex)
         note_holder(mutex, &engine_self()->self);
         return true;
     }
-    engine_point(mutex);
+    engine_point(TOUCH_WRITE, mutex, 1);
     handover = memory_handover(mutex);
     if (handover->holder >= 0) {
         (void)engine_event(EVENT_TRY_FAILED, mutex, 0, 0, handover->event, __builtin_return_address(0));
@@ -290,7 +291,7 @@ void hs_mutex_unlock_unranked(struct hs_mutex *mutex)
         return;
     }
     /* Before it is let go: where somebody tries and does not wait, that is a difference. */
-    engine_point(mutex);
+    engine_point(TOUCH_WRITE, mutex, 1);
     handover = memory_handover(mutex);
     if (handover->holder != (int)execution.current)
         engine_fail("a thread unlocks what it does not hold");
@@ -300,6 +301,7 @@ void hs_mutex_unlock_unranked(struct hs_mutex *mutex)
     handover->let_go = __builtin_return_address(0);
     handover->holder = -1;
     execution.locks_held--;
+    contention_let_go(&self->locks, mutex);
     order_release(mutex);
     knowledge_join(&handover->knowledge, &self->knows);
     handover->event = engine_event(EVENT_UNLOCK, mutex, 0, 0, handover->event, __builtin_return_address(0));

@@ -78,7 +78,7 @@ void explore(const struct program *program, const struct plan *plan, struct find
             break;
         }
         /* A depth-first search has left out the points that are known from now on. */
-        if (engine_found_shared() && plan->strategy == STRATEGY_DFS) {
+        if (contention_has_grown() && plan->strategy == STRATEGY_DFS) {
             finding->restarts++;
             search_restart();
         }

@@ -16,8 +16,9 @@ struct hs_cache *hs_explored_no_cache(void);
 void hs_explored_on_misuse(void (*handler)(const char *line));
 
 /* Of the explorer (backend.c), for the library's operating system: a call to it, which is one more thing that threads
- * share; `variable` stands for it. True where the search has it fail. */
-bool backend_call_fails(const volatile void *variable);
+ * share; `variable` stands for it, and memory that is given back for all that lies there. True where the search has it
+ * fail. */
+bool backend_call_fails(const volatile void *variable, bool gives_back);
 void backend_yield(void);
 
 /* Of the explorer, for itself. */

@@ -78,8 +78,9 @@ struct handover *memory_handover(const struct hs_mutex *mutex);
 void memory_drain(void);
 void memory_drain_all(void);
 
-/* Whether any of the current thread's do wait. */
+/* Whether any of the current thread's do wait, or any of anybody's. */
 bool memory_waits(void);
+bool memory_any_waits(void);
 
 /* Before an operation that others could notice: stores of other threads may reach memory first. */
 void memory_choose_drains(void);

@@ -200,7 +200,7 @@ static bool decides_for_child(void)
 static void do_fork(void)
 {
     backend_run_fork_handler(FORK_PREPARE);
-    engine_self()->steps++;
+    engine_point(TOUCH_ALL, NULL, 0);
     if (!decides_for_child()) {
         backend_run_fork_handler(FORK_PARENT);
         return;

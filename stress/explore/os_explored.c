@@ -30,7 +30,13 @@ void hs_explored_on_misuse(void (*handler)(const char *line))
 
 static bool refused(void)
 {
-    return backend_call_fails(&hs_os_calls[0]);
+    return backend_call_fails(&hs_os_calls[0], false);
+}
+
+/* Of a call by which memory is gone, or as new. */
+static bool refused_to_give_back(void)
+{
+    return backend_call_fails(&hs_os_calls[0], true);
 }
 
 void hs_os_init(void)
@@ -98,7 +104,7 @@ bool hs_os_break_lower(char *end, size_t bytes)
     bool lowered = false;
 
     hs_mutex_lock(&program_break.lock);
-    if (program_break.end == end && !refused() && world_break_move(-(ptrdiff_t)bytes) != NULL) {
+    if (program_break.end == end && !refused_to_give_back() && world_break_move(-(ptrdiff_t)bytes) != NULL) {
         program_break.end = end - bytes;
         lowered = true;
     }
@@ -118,17 +124,17 @@ void *hs_os_map_aligned(size_t bytes, size_t alignment, size_t offset)
 
 bool hs_os_unmap(void *base, size_t bytes)
 {
-    return !refused() && world_unmap(base, bytes);
+    return !refused_to_give_back() && world_unmap(base, bytes);
 }
 
 void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
 {
-    return refused() ? NULL : world_remap(base, old_bytes, new_bytes, may_move);
+    return refused_to_give_back() ? NULL : world_remap(base, old_bytes, new_bytes, may_move);
 }
 
 bool hs_os_purge(void *base, size_t bytes)
 {
-    if (refused())
+    if (refused_to_give_back())
         return false;
     world_clear(base, bytes);
     return true;
