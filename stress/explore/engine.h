@@ -90,13 +90,13 @@ struct execution {
     unsigned current;
     bool is_quiet;
     bool is_recording;
-    unsigned steps;           /* operations so far */
-    unsigned points;          /* of them, those where somebody else could have gone on */
-    unsigned preemptions;     /* how often somebody did who did not have to */
-    unsigned faults;          /* calls of the operating system that failed */
-    unsigned locks_held;      /* by all */
-    uint8_t asleep;           /* threads, a bit each */
-    bool is_alone;            /* the others have vanished, in a fork */
+    unsigned steps;       /* operations so far */
+    unsigned points;      /* of them, those where somebody else could have gone on */
+    unsigned preemptions; /* how often somebody did who did not have to */
+    unsigned faults;      /* calls of the operating system that failed */
+    unsigned locks_held;  /* by all */
+    uint8_t asleep;       /* threads, a bit each */
+    bool is_alone;        /* the others have vanished, in a fork */
     struct lock_set locks_at_fork;
     struct clock fences_seen; /* what fences so far have made visible to the next one */
     uint64_t last_call;       /* hash of the last call of the operating system */

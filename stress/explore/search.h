@@ -85,7 +85,8 @@ unsigned search_choose_thread(enum choice_kind kind, const uint8_t *candidates, 
 /* Whether a thread that makes way sleeps (engine.h). */
 bool search_puts_to_sleep(void);
 
-/* False where only points that are needed (contention.h) are asked about: a replay does not know yet which those are. */
+/* False where only points that are needed (contention.h) are asked about: a replay does not know yet which those are.
+ */
 bool search_asks_everywhere(void);
 
 /* The answers of this execution that are not 0. */
