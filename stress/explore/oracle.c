@@ -187,9 +187,17 @@ static void check_running(void)
     expect_sound(HEAPSTER_CHECK_RUNNING);
 }
 
+static bool checks_each_point;
+
 void oracle_check_each_point(bool each)
 {
+    checks_each_point = each;
     engine_check_at_points(each ? check_running : NULL);
+}
+
+bool oracle_checks_each_point(void)
+{
+    return checks_each_point;
 }
 
 static bool decides_for_child(void)

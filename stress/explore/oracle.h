@@ -21,6 +21,7 @@
 
 /* Whether all invariants are looked at wherever nobody holds a lock, and not only at the end. */
 void oracle_check_each_point(bool each);
+bool oracle_checks_each_point(void);
 
 /* Makes the world of the program's first execution: options, set-up, checkpoint. False where that failed already;
  * execution.failure then says how. */
