@@ -194,6 +194,12 @@ bool backend_call_fails(const volatile void *variable, bool gives_back)
     return fails;
 }
 
+void backend_memory_goes(const volatile void *base, size_t bytes)
+{
+    if (!execution.is_quiet)
+        races_expect_unused(base, bytes, __builtin_return_address(0));
+}
+
 void backend_yield(void)
 {
     if (execution.is_quiet)

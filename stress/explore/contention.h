@@ -17,7 +17,9 @@
  * the same.
  *
  * Operations without an address: fences depend on each other (memory.h: the order of fences is all that they add to).
- * TOUCH_ALL depends on everything: what gives memory back, a fork, time.
+ * TOUCH_ALL depends on everything: what gives memory back, a fork, a thread that yields. Memory that goes while another
+ * thread uses it without a point is a race (memory.h); what a fork's child reads counts as read by the fork, all locks
+ * in hand.
  */
 #ifndef EXPLORE_CONTENTION_H
 #define EXPLORE_CONTENTION_H

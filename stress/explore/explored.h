@@ -19,6 +19,8 @@ void hs_explored_on_misuse(void (*handler)(const char *line));
  * share; `variable` stands for it, and memory that is given back for all that lies there. True where the search has it
  * fail. */
 bool backend_call_fails(const volatile void *variable, bool gives_back);
+/* The call was one by which that memory is gone, or as new. */
+void backend_memory_goes(const volatile void *base, size_t bytes);
 void backend_yield(void);
 
 /* Of the explorer, for itself. */
