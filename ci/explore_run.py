@@ -18,11 +18,11 @@ import compare_machine
 
 # A name, arguments, the most preemptions, and the share of the time that a scenario may take. With total store order the
 # drains multiply, and each is one more way to go on.
-PASSES = (("c11", ["--memory", "c11"], 3, 1), ("c11, each step", ["--memory", "c11", "--check", "step"], 3, 6),
-          ("tso", ["--memory", "tso"], 2, 6), ("sc", ["--memory", "sc"], 3, 6))
+PASSES = (("c11", ["--memory", "c11"], 3, 1), ("c11, each step", ["--memory", "c11", "--check", "step"], 3, 15),
+          ("tso", ["--memory", "tso"], 2, 15), ("sc", ["--memory", "sc"], 3, 15))
 STRATEGIES = (("dfs", []), ("pct", ["--strategy", "pct", "--depth", "3"]), ("random", ["--strategy", "random"]))
 SEEDS = (1, 2, 3)
-SECONDS_TO_FIND = {"dfs": 10, "pct": 3, "random": 3}
+SECONDS_TO_FIND = {"dfs": 10, "pct": 2, "random": 2}
 QUIET = ["--no-shrink", "--steps", "none"]
 FINDING = re.compile(r"^(?P<name>\S+) +(?P<executions>\d+) executions, +(?P<pruned>\d+) pruned, +(?P<operations>\d+) "
                      r"operations, +(?P<points>\d+) points +(?P<seconds>[\d.]+) s  (?P<end>all|in part|FAILED)$", re.M)

@@ -12,6 +12,10 @@
 /* Of the library (os_explored.c): the cache of a thread that has none. */
 struct hs_cache *hs_explored_no_cache(void);
 
+/* Whether the first call is over. By a function: a variable of the library that the explorer names is the linker's to
+ * move into the explorer, where nobody sees to it. */
+bool hs_explored_has_heap(void);
+
 /* What becomes of a misuse that the library finds. */
 void hs_explored_on_misuse(void (*handler)(const char *line));
 

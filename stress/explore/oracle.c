@@ -185,7 +185,7 @@ static void expect_sound(enum heapster_check_mode mode)
 /* Where there is a heap: a look must not be its first call. */
 static void check_running(void)
 {
-    if (hs_load_relaxed(&hs_heap_is_ready))
+    if (hs_explored_has_heap())
         expect_sound(HEAPSTER_CHECK_RUNNING);
 }
 

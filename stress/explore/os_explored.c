@@ -6,6 +6,7 @@
 
 #include "cache.h"
 #include "explored.h"
+#include "heap.h"
 #include "report.h"
 #include "world.h"
 
@@ -21,6 +22,11 @@ static struct {
 struct hs_cache *hs_explored_no_cache(void)
 {
     return (struct hs_cache *)(uintptr_t)&hs_cache_none;
+}
+
+bool hs_explored_has_heap(void)
+{
+    return hs_load_relaxed(&hs_heap_is_ready);
 }
 
 void hs_explored_on_misuse(void (*handler)(const char *line))
