@@ -12,13 +12,15 @@
 #include "token.h"
 
 struct plan {
-    enum strategy strategy; /* dfs, pct or random */
+    enum strategy strategy; /* dfs, pct, random or bytes */
     enum memory_model model;
     struct bounds bounds;
     uint64_t seed;
-    unsigned depth;      /* pct */
+    unsigned depth;       /* pct */
+    const uint8_t *bytes; /* bytes: one execution */
+    size_t byte_count;
     uint64_t executions; /* 0: no limit */
-    double seconds;      /* 0: no limit */
+    double seconds;      /* of the processor; 0: no limit */
 };
 
 struct finding {

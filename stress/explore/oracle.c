@@ -185,16 +185,24 @@ static void expect_sound(enum heapster_check_mode mode)
 /* The child of a fork mends its heap without a lock, since nobody else is there. */
 static bool is_mending;
 
+/* Where there is a heap: a look must not be its first call. */
 static void check_running(void)
 {
-    if (is_mending)
-        return;
-    expect_sound(HEAPSTER_CHECK_RUNNING);
+    if (hs_explored_has_heap() && !is_mending)
+        expect_sound(HEAPSTER_CHECK_RUNNING);
 }
+
+static bool checks_each_point;
 
 void oracle_check_each_point(bool each)
 {
+    checks_each_point = each;
     engine_check_at_points(each ? check_running : NULL);
+}
+
+bool oracle_checks_each_point(void)
+{
+    return checks_each_point;
 }
 
 static bool decides_for_child(void)
@@ -205,7 +213,7 @@ static bool decides_for_child(void)
 static void do_fork(void)
 {
     backend_run_fork_handler(FORK_PREPARE);
-    engine_self()->steps++;
+    engine_point(TOUCH_ALL, NULL, 0);
     if (!decides_for_child()) {
         backend_run_fork_handler(FORK_PARENT);
         return;
@@ -399,18 +407,27 @@ static void end_well(unsigned thread)
     expect_sound(HEAPSTER_CHECK_AT_REST);
 }
 
-void oracle_rehearse(void)
+static void begin_execution(void)
 {
     explore_copy(slots, slots_at_checkpoint, sizeof slots);
     is_mending = false;
+}
+
+void oracle_rehearse(void)
+{
+    begin_execution();
     engine_rehearse(work);
+}
+
+void oracle_run_threads(void)
+{
+    begin_execution();
+    engine_run(work);
 }
 
 void oracle_run(void)
 {
-    explore_copy(slots, slots_at_checkpoint, sizeof slots);
-    is_mending = false;
-    engine_run(work);
+    oracle_run_threads();
     if (execution.outcome == OUTCOME_FINE)
         engine_run_quietly(end_well);
 }
