@@ -324,7 +324,7 @@ void engine_check_at_points(void (*check)(void))
 
 static void check_now(void)
 {
-    if (check_at_points == NULL || execution.locks_held > 0)
+    if (check_at_points == NULL || execution.locks_held > 0 || execution.is_being_born)
         return;
     execution.is_quiet = true;
     check_at_points();

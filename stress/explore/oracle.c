@@ -217,7 +217,9 @@ static void do_fork(void)
     }
     engine_vanish_others();
     engine_note(EVENT_CALL, "(the child)");
+    execution.is_being_born = true;
     backend_run_fork_handler(FORK_CHILD);
+    execution.is_being_born = false;
     expect_sound(HEAPSTER_CHECK_RUNNING);
 }
 
