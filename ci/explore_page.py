@@ -23,8 +23,8 @@ a thread that could have gone on; switches where a thread waits or ends are free
 than the newest, as C11 allows, and of OS calls that fail. In each execution are checked: no block is given twice or
 overlaps another one, contents and zeroes are as they were left, every plain access is ordered (data races by vector
 clocks), lock ranks, no deadlock, no endless loop, no lock held at the end, and at the end every numbered invariant
-of the heap; in the pass "each step" also before each operation at which nobody holds a lock. It does not mean: more threads, longer programs, or more preemptions than stated; nor C11's relaxed
-loads beyond the bound of stale ones.
+of the heap; in the pass "each step" also before each operation at which nobody holds a lock. It does not mean: more
+threads, longer programs, or more preemptions than stated; nor C11's relaxed loads beyond the bound of stale ones.
 
 Memory models: `c11` lets a load return any store that C11 allows it to see; `tso` has a store buffer for each thread;
 `sc` is one order of everything. With `tso` there is one preemption less, since stores that reach memory late multiply

@@ -336,7 +336,7 @@ void engine_check_at_points(void (*check)(void))
 
 static void check_now(void)
 {
-    if (check_at_points == NULL || execution.locks_held > 0 || execution.is_rehearsal)
+    if (check_at_points == NULL || execution.locks_held > 0 || execution.is_being_born || execution.is_rehearsal)
         return;
     execution.is_quiet = true;
     check_at_points();

@@ -102,6 +102,7 @@ struct execution {
     unsigned locks_held;  /* by all */
     uint8_t asleep;       /* threads, a bit each */
     bool is_alone;        /* the others have vanished, in a fork */
+    bool is_being_born;   /* a child, up to the end of fork's handler in it: nobody else can look */
     struct lock_set locks_at_fork;
     struct clock fences_seen; /* what fences so far have made visible to the next one */
     uint64_t last_call;       /* hash of the last call of the operating system */

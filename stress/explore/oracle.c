@@ -182,13 +182,10 @@ static void expect_sound(enum heapster_check_mode mode)
     (void)heapster_check(mode, report_broken, NULL);
 }
 
-/* The child of a fork mends its heap without a lock, since nobody else is there. */
-static bool is_mending;
-
 /* Where there is a heap: a look must not be its first call. */
 static void check_running(void)
 {
-    if (hs_explored_has_heap() && !is_mending)
+    if (hs_explored_has_heap())
         expect_sound(HEAPSTER_CHECK_RUNNING);
 }
 
@@ -220,9 +217,9 @@ static void do_fork(void)
     }
     engine_vanish_others();
     engine_note(EVENT_CALL, "(the child)");
-    is_mending = true;
+    execution.is_being_born = true;
     backend_run_fork_handler(FORK_CHILD);
-    is_mending = false;
+    execution.is_being_born = false;
     expect_sound(HEAPSTER_CHECK_RUNNING);
 }
 
@@ -407,21 +404,15 @@ static void end_well(unsigned thread)
     expect_sound(HEAPSTER_CHECK_AT_REST);
 }
 
-static void begin_execution(void)
-{
-    explore_copy(slots, slots_at_checkpoint, sizeof slots);
-    is_mending = false;
-}
-
 void oracle_rehearse(void)
 {
-    begin_execution();
+    explore_copy(slots, slots_at_checkpoint, sizeof slots);
     engine_rehearse(work);
 }
 
 void oracle_run_threads(void)
 {
-    begin_execution();
+    explore_copy(slots, slots_at_checkpoint, sizeof slots);
     engine_run(work);
 }
 
