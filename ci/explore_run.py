@@ -16,10 +16,13 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "bench"))
 import compare_machine
 
-MODELS = ("c11", "tso", "sc")
+# A name, arguments, the most preemptions, and the share of the time that a scenario may take. With total store order the
+# drains multiply, and each is one more way to go on.
+PASSES = (("c11", ["--memory", "c11"], 3, 1), ("c11, each step", ["--memory", "c11", "--check", "step"], 3, 15),
+          ("tso", ["--memory", "tso"], 2, 15), ("sc", ["--memory", "sc"], 3, 15))
 STRATEGIES = (("dfs", []), ("pct", ["--strategy", "pct", "--depth", "3"]), ("random", ["--strategy", "random"]))
 SEEDS = (1, 2, 3)
-SECONDS_TO_FIND = 10
+SECONDS_TO_FIND = {"dfs": 10, "pct": 2, "random": 2}
 QUIET = ["--no-shrink", "--steps", "none"]
 FINDING = re.compile(r"^(?P<name>\S+) +(?P<executions>\d+) executions, +(?P<pruned>\d+) pruned, +(?P<operations>\d+) "
                      r"operations, +(?P<points>\d+) points +(?P<seconds>[\d.]+) s  (?P<end>all|in part|FAILED)$", re.M)
@@ -37,10 +40,11 @@ def scenarios(explore):
 
 
 def run(explore, arguments, seconds, library=None):
-    """A finding as a dictionary. The time allowed is the explorer's to keep; what is far beyond it is a hang."""
+    """A finding as a dictionary. The time allowed, of the processor, is the explorer's to keep; what is far
+    beyond it is a hang."""
     environment = dict(os.environ, **({"LD_LIBRARY_PATH": library} if library else {}))
     command = [explore, *arguments, "--seconds", str(seconds), *QUIET]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=4 * seconds + 120,
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=20 * seconds + 300,
                             check=False)
     match = FINDING.search(result.stdout)
     if match is None:
@@ -48,11 +52,6 @@ def run(explore, arguments, seconds, library=None):
                          f"{result.stderr}")
     finding = {key: int(value) for key, value in match.groupdict().items() if value.isdigit()}
     return {**finding, "seconds": float(match["seconds"]), "end": match["end"], "text": result.stdout}
-
-
-def understands(explore, model):
-    command = [explore, "--scenario", "free_free", "--memory", model, "--seconds", "1", *QUIET]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def broken(build):
@@ -71,7 +70,7 @@ def search_broken(explore, variant):
     for strategy, arguments in STRATEGIES:
         seeds = [[]] if strategy == "dfs" else [["--seed", str(seed)] for seed in SEEDS]
         tries[strategy] = [run(explore, ["--scenario", variant["scenario"], *variant["arguments"], *arguments, *seed],
-                               SECONDS_TO_FIND, variant["library"]) for seed in seeds]
+                               SECONDS_TO_FIND[strategy], variant["library"]) for seed in seeds]
     return {"name": variant["name"], "scenario": variant["scenario"], "tries": tries}
 
 
@@ -84,21 +83,24 @@ def main():
     options = parser.parse_args()
     explore = os.path.join(options.build, "bin", "heapster-explore")
     listed = list(scenarios(explore))
-    models = [model for model in MODELS if understands(explore, model)]
     results = {"machine": compare_machine.describe(), "commit": compare_machine.commit("."),
-               "seconds": options.seconds, "models": models, "scenarios": [], "broken": []}
+               "seconds": options.seconds, "seconds_to_find": SECONDS_TO_FIND,
+               "passes": [{"name": name, "preemptions": preemptions, "seconds": options.seconds / share}
+                          for name, _, preemptions, share in PASSES], "scenarios": [], "broken": []}
     wrong = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        runs = {(scenario["name"], model): pool.submit(run, explore, ["--scenario", scenario["name"], "--memory", model],
-                                                       options.seconds)
-                for model in models for scenario in listed}
+        runs = {(scenario["name"], name): pool.submit(
+                    run, explore, ["--scenario", scenario["name"], *arguments,
+                                   "--preemptions", str(min(preemptions, scenario["preemptions"]))],
+                    max(1, options.seconds // share))
+                for name, arguments, preemptions, share in PASSES for scenario in listed}
         for scenario in listed:
             scenario["findings"] = {}
-            for model in models:
+            for model, *_ in PASSES:
                 finding = runs[scenario["name"], model].result()
                 text = finding.pop("text")
                 scenario["findings"][model] = finding
-                print(f"{scenario['name']:20} {model:4} {finding['executions']:10} executions "
+                print(f"{scenario['name']:20} {model:15} {finding['executions']:10} executions "
                       f"{finding['seconds']:8.2f} s  {finding['end']}", flush=True)
                 if finding["end"] == "FAILED":
                     wrong.append(f"{scenario['name']} {model}")

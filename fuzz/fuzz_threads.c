@@ -204,6 +204,7 @@ static void print_token(FILE *out)
 
     program_print(&program, token.program, sizeof token.program);
     token.model = plan.model;
+    token.checks_each_point = oracle_checks_each_point();
     search_answers(&token.answers);
     token_print(&token, text, sizeof text);
     (void)fprintf(out, "heapster-explore --replay '%s'\n", text);

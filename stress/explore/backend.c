@@ -79,7 +79,7 @@ uint64_t hs_explore_load(const volatile void *address, size_t bytes, enum hs_exp
     if (execution.is_quiet || is_private(address))
         return memory_read_quietly(address, bytes);
     expect_mapped(address);
-    engine_point(address);
+    engine_point(TOUCH_READ, address, bytes);
     if (execution.is_rehearsal)
         return memory_read_quietly(address, bytes);
     return memory_load(address, bytes, order == HS_EXPLORE_ACQUIRE, __builtin_return_address(0));
@@ -92,7 +92,7 @@ void hs_explore_store(volatile void *address, size_t bytes, uint64_t value, enum
         return;
     }
     expect_mapped(address);
-    engine_point(address);
+    engine_point(TOUCH_WRITE, address, bytes);
     if (execution.is_rehearsal) {
         memory_write_quietly(address, bytes, value);
         return;
@@ -108,7 +108,7 @@ uint64_t hs_explore_update(volatile void *address, size_t bytes, enum hs_explore
 
     if (!execution.is_quiet) {
         expect_mapped(address);
-        engine_point(address);
+        engine_point(TOUCH_WRITE, address, bytes);
     }
     if (engine_is_unwatched()) {
         found = memory_read_quietly(address, bytes);
@@ -127,7 +127,7 @@ bool hs_explore_compare_exchange(volatile void *address, size_t bytes, uint64_t 
 
     if (!execution.is_quiet) {
         expect_mapped(address);
-        engine_point(address);
+        engine_point(TOUCH_WRITE, address, bytes);
     }
     if (engine_is_unwatched()) {
         *expected = memory_read_quietly(address, bytes);
@@ -144,7 +144,7 @@ void hs_explore_fence(void)
 {
     if (execution.is_quiet)
         return;
-    engine_point(NULL);
+    engine_point(TOUCH_FENCE, NULL, 0);
     memory_fence(__builtin_return_address(0));
 }
 
@@ -190,13 +190,13 @@ void backend_run_fork_handler(enum fork_handler which)
     fork_handlers[which]();
 }
 
-bool backend_call_fails(const volatile void *variable)
+bool backend_call_fails(const volatile void *variable, bool gives_back)
 {
     bool fails;
 
     if (execution.is_quiet)
         return false;
-    engine_point(variable);
+    engine_point(gives_back ? TOUCH_ALL : TOUCH_WRITE, variable, 1);
     memory_drain();
     fails = search_choose(CHOICE_FAULT, 2) != 0;
     execution.faults += fails;
@@ -204,11 +204,17 @@ bool backend_call_fails(const volatile void *variable)
     return fails;
 }
 
+void backend_memory_goes(const volatile void *base, size_t bytes)
+{
+    if (!engine_is_unwatched())
+        races_expect_unused(base, bytes, __builtin_return_address(0));
+}
+
 void backend_yield(void)
 {
     if (execution.is_quiet)
         return;
-    engine_point(NULL);
+    engine_point(TOUCH_ALL, NULL, 0);
     (void)engine_event(EVENT_YIELD, NULL, 0, 0, 0, __builtin_return_address(0));
     engine_self()->has_yielded = true;
     engine_wait();
@@ -245,6 +251,7 @@ static void take(struct hs_mutex *mutex, struct handover *handover, const void *
         pairs_note(handover->let_go, place);
     handover->holder = (int)execution.current;
     execution.locks_held++;
+    contention_hold(&self->locks, mutex);
     memory_drain();
     order_acquire(mutex);
     knowledge_join(&self->knows, &handover->knowledge);
@@ -260,7 +267,7 @@ void hs_mutex_lock_unranked(struct hs_mutex *mutex)
         note_holder(mutex, &engine_self()->self);
         return;
     }
-    engine_point(mutex);
+    engine_point(TOUCH_LOCK, mutex, 1);
     handover = memory_handover(mutex);
     if (handover->holder >= 0)
         engine_note_block(EVENT_WAIT, "", mutex, __builtin_return_address(0));
@@ -280,7 +287,7 @@ bool hs_mutex_try_lock_unranked(struct hs_mutex *mutex)
         note_holder(mutex, &engine_self()->self);
         return true;
     }
-    engine_point(mutex);
+    engine_point(TOUCH_WRITE, mutex, 1);
     handover = memory_handover(mutex);
     if (handover->holder >= 0) {
         (void)engine_event(EVENT_TRY_FAILED, mutex, 0, 0, handover->event, __builtin_return_address(0));
@@ -300,7 +307,7 @@ void hs_mutex_unlock_unranked(struct hs_mutex *mutex)
         return;
     }
     /* Before it is let go: where somebody tries and does not wait, that is a difference. */
-    engine_point(mutex);
+    engine_point(TOUCH_WRITE, mutex, 1);
     handover = memory_handover(mutex);
     if (handover->holder != (int)execution.current)
         engine_fail("a thread unlocks what it does not hold");
@@ -310,6 +317,7 @@ void hs_mutex_unlock_unranked(struct hs_mutex *mutex)
     handover->let_go = __builtin_return_address(0);
     handover->holder = -1;
     execution.locks_held--;
+    contention_let_go(&self->locks, mutex);
     order_release(mutex);
     knowledge_join(&handover->knowledge, &self->knows);
     handover->event = engine_event(EVENT_UNLOCK, mutex, 0, 0, handover->event, __builtin_return_address(0));

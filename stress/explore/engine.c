@@ -22,10 +22,6 @@ enum { EVENTS_MOST = 1 << 16 };
 static struct fiber *driver, *fibers[THREADS_MOST];
 static struct thread threads_at_checkpoint[THREADS_MOST];
 static thread_body *running_body;
-static uint8_t *users;      /* of each byte of the world: which threads used it as an address of the seam */
-static size_t *used_places; /* of users, those that are not 0 */
-static size_t used_count;
-static bool found_shared;
 static void (*check_at_points)(void);
 static unsigned on_fiber; /* whose stack this is: the current thread's, but for who impersonates another */
 static struct event *events;
@@ -68,8 +64,7 @@ void engine_init(void)
 {
     world_init();
     memory_init();
-    users = map_or_die(world_cells * 8);
-    used_places = map_or_die(world_cells * 8 * sizeof *used_places);
+    contention_init();
     events = map_or_die(EVENTS_MOST * sizeof *events);
     driver = fiber_adopt();
     for (unsigned i = 0; i < THREADS_MOST; i++)
@@ -101,8 +96,7 @@ void engine_begin(unsigned thread_count)
 {
     struct thread *threads = execution.threads;
 
-    while (used_count > 0)
-        users[used_places[--used_count]] = 0;
+    contention_forget();
     world_reset();
     explore_zero(&execution, sizeof execution);
     execution.thread_count = thread_count;
@@ -112,7 +106,6 @@ void engine_begin(unsigned thread_count)
         threads[i].self.cache = hs_explored_no_cache();
         threads[i].knows.before.at[i] = threads[i].knows.seen.at[i] = 1;
     }
-    found_shared = false;
     event_count = 0;
 }
 
@@ -176,7 +169,7 @@ static void start_thread(void *context)
 
     running_body(thread);
     if (memory_waits()) {
-        engine_point(NULL);
+        engine_point(TOUCH_ALL, NULL, 0);
         memory_drain();
     }
     engine_note(EVENT_END, "");
@@ -185,18 +178,41 @@ static void start_thread(void *context)
     abort();
 }
 
+/* The mutex that a thread stands before, where somebody holds it; otherwise NULL. */
+static const struct hs_mutex *find_obstacle(const struct thread *thread)
+{
+    const struct hs_mutex *mutex = (const struct hs_mutex *)(uintptr_t)thread->next.address;
+
+    return thread->next.touch == TOUCH_LOCK && backend_holder_of(mutex) >= 0 ? mutex : NULL;
+}
+
+static bool may_go_on(const struct thread *thread)
+{
+    return thread->state == THREAD_RUNNABLE && !thread->has_yielded && find_obstacle(thread) == NULL;
+}
+
 /* Who may go on, the current thread first where it is one of them. */
 static unsigned find_candidates(uint8_t *candidates)
 {
     unsigned count = 0;
 
-    if (engine_self()->state == THREAD_RUNNABLE && !engine_self()->has_yielded)
+    if (may_go_on(engine_self()))
         candidates[count++] = (uint8_t)execution.current;
     for (unsigned i = 0; i < execution.thread_count; i++)
-        if (i != execution.current && execution.threads[i].state == THREAD_RUNNABLE &&
-            !execution.threads[i].has_yielded)
+        if (i != execution.current && may_go_on(&execution.threads[i]))
             candidates[count++] = (uint8_t)i;
     return count;
+}
+
+/* Of the candidates those who do not sleep. */
+static unsigned leave_out_asleep(uint8_t *candidates, unsigned count)
+{
+    unsigned awake = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        if (!(execution.asleep >> candidates[i] & 1))
+            candidates[awake++] = candidates[i];
+    return awake;
 }
 
 static void run(thread_body *body)
@@ -253,6 +269,8 @@ void engine_prune(void)
 void engine_vanish_others(void)
 {
     memory_drain_all();
+    execution.is_alone = true;
+    execution.locks_at_fork = engine_self()->locks;
     for (unsigned i = 0; i < execution.thread_count; i++) {
         struct thread *thread = &execution.threads[i];
 
@@ -266,43 +284,6 @@ void engine_vanish_others(void)
 }
 
 /* ---- points ------------------------------------------------------------------------------------------------------ */
-
-static size_t index_of(const volatile void *address)
-{
-    return world_cell(address) * 8 + ((uintptr_t)address & 7);
-}
-
-bool engine_is_shared(const volatile void *address)
-{
-    uint8_t mask = users[index_of(address)];
-
-    return (mask & (mask - 1)) != 0;
-}
-
-bool engine_found_shared(void)
-{
-    bool found = found_shared;
-
-    found_shared = false;
-    return found;
-}
-
-/* True where somebody else uses the address, too. */
-static bool note_use(const volatile void *address)
-{
-    size_t index = index_of(address);
-    uint8_t *mask = &users[index];
-    uint8_t mine = (uint8_t)(1U << execution.current);
-
-    if (*mask == 0)
-        used_places[used_count++] = index;
-    if (!(*mask & mine)) {
-        if (*mask != 0 && (*mask & (*mask - 1)) == 0)
-            found_shared = true;
-        *mask |= mine;
-    }
-    return (*mask & (*mask - 1)) != 0;
-}
 
 static void count_step(void)
 {
@@ -325,11 +306,27 @@ static void choose_next(void)
     if (count < 2)
         return;
     execution.points++;
+    count = leave_out_asleep(candidates, count);
     index = search_choose_thread(CHOICE_THREAD, candidates, count);
     if (index == 0)
         return;
     execution.preemptions++;
+    if (search_puts_to_sleep() && !memory_any_waits())
+        execution.asleep |= (uint8_t)(1U << execution.current);
     go_on_with(candidates[index]);
+}
+
+void engine_wake_all(void)
+{
+    execution.asleep = 0;
+}
+
+/* The current thread does its next operation, or waits for a mutex to be able to. */
+static void wake_dependent(void)
+{
+    for (unsigned i = 0; execution.asleep >> i != 0; i++)
+        if ((execution.asleep >> i & 1) && contention_between(&execution.threads[i].next, &engine_self()->next))
+            execution.asleep &= (uint8_t) ~(1U << i);
 }
 
 void engine_check_at_points(void (*check)(void))
@@ -339,29 +336,47 @@ void engine_check_at_points(void (*check)(void))
 
 static void check_now(void)
 {
-    if (check_at_points == NULL || execution.locks_held > 0 || execution.is_rehearsal)
+    if (check_at_points == NULL || execution.locks_held > 0 || execution.is_being_born || execution.is_rehearsal)
         return;
     execution.is_quiet = true;
     check_at_points();
     execution.is_quiet = false;
 }
 
-void engine_point(const volatile void *address)
+void engine_point(enum touch touch, const volatile void *address, size_t bytes)
 {
+    struct thread *self = engine_self();
+
     count_step();
     check_now();
-    if (address != NULL && !note_use(address) && !search_asks_everywhere())
+    self->next = (struct operation){touch, (uint8_t)bytes, address};
+    /* What a child reads, fork has read: with all locks in hand, and beside what others were doing. */
+    if (!contention_note(&self->next, execution.is_alone ? &execution.locks_at_fork : &self->locks) &&
+        !search_asks_everywhere())
         return;
-    choose_next();
+    if (execution.is_alone)
+        return;
+    if (find_obstacle(self) == NULL)
+        choose_next();
+    wake_dependent();
     memory_choose_drains();
 }
 
-static const struct hs_mutex *find_cycle(void)
+/* Those too who stand before a held mutex and have not begun to wait. True where anybody waits. */
+static bool find_waiting(void)
 {
-    for (unsigned i = 0; i < execution.thread_count; i++)
-        if (execution.threads[i].state == THREAD_WAITING)
-            return execution.threads[i].waits_for;
-    return NULL;
+    bool any = false;
+
+    for (unsigned i = 0; i < execution.thread_count; i++) {
+        struct thread *thread = &execution.threads[i];
+
+        if (thread->state == THREAD_RUNNABLE && find_obstacle(thread) != NULL) {
+            thread->state = THREAD_WAITING;
+            thread->waits_for = find_obstacle(thread);
+        }
+        any |= thread->state == THREAD_WAITING;
+    }
+    return any;
 }
 
 /* Nobody can go on: all have ended, or they wait for each other. */
@@ -370,7 +385,7 @@ static void end_or_deadlock(void)
     char text[512] = "";
     size_t length = 0;
 
-    if (find_cycle() == NULL)
+    if (!find_waiting())
         leave_for_good();
     for (unsigned i = 0; i < execution.thread_count && length < sizeof text; i++) {
         const struct thread *thread = &execution.threads[i];
@@ -407,6 +422,9 @@ void engine_wait(void)
     }
     if (count == 0)
         end_or_deadlock();
+    count = leave_out_asleep(candidates, count);
+    if (count == 0)
+        engine_prune();
     go_on_with(candidates[search_choose_thread(CHOICE_WAIT, candidates, count)]);
 }
 

@@ -1,15 +1,24 @@
 /*
  * engine: one execution: threads as fibers, the mutexes between them, and the points where another one may go on.
  *
- * The allocator's operations arrive here (backend.c, os_explored.c). Before each that another thread could notice, the
- * search (search.h) decides who goes on. An operation on an address that one thread alone ever uses cannot be noticed;
- * which addresses are shared is learned from execution to execution.
+ * The allocator's operations arrive here (backend.c, os_explored.c). Before each that another thread could notice
+ * (contention.h), the search (search.h) decides who goes on.
+ *
+ * Who stands before a lock that is held cannot go on: a switch to there would be one for nothing. Who is about to take
+ * one that is held waits at once, and that is no preemption.
+ *
+ * In a depth-first search threads sleep. At a point, staying is searched first, and then that another thread goes on;
+ * from there on the one who made way sleeps until an operation that depends on its own has been done. For up to there,
+ * the two could as well change places: its operation, then all that the others did, then what follows, with no more
+ * preemptions than before. That begins with staying, and was searched. It is no different for who waits, since waiting
+ * for a mutex counts as an operation on it. (Of the others who could have gone on none sleeps: to put its operation
+ * first would take one more preemption.)
  *
  * In quiet mode, before the threads start, after they have ended, and where the checker looks, nothing is scheduled and
  * nothing checked: operations do what they do natively.
  *
  * A rehearsal is an execution that nobody watches, so that it takes little time: what is scheduled is, and which
- * addresses are shared is learned, but loads see the newest store, and no access is checked. (A sanitizer's run-time
+ * operations need points is learned, but loads see the newest store, and no access is checked. (A sanitizer's run-time
  * cannot look away: there it is an execution like others.)
  *
  * A failure ends the execution at once: the fiber is left where it stands, and the world is rewound.
@@ -22,6 +31,7 @@
 #include <stdint.h>
 
 #include "clock.h"
+#include "contention.h"
 #include "sync.h"
 
 /* What an operation is, for the timeline and for the events' hashes. */
@@ -72,6 +82,8 @@ struct thread {
     uint64_t history; /* hash of all it did, and of what that depended on */
     const struct hs_mutex *held[LOCKS_HELD_MOST];
     unsigned held_count;
+    struct lock_set locks;
+    struct operation next; /* before which it stands, or the last one */
 };
 
 enum outcome { OUTCOME_FINE, OUTCOME_FAILED, OUTCOME_PRUNED };
@@ -83,11 +95,15 @@ struct execution {
     bool is_quiet;
     bool is_recording;
     bool is_rehearsal;
-    unsigned steps;           /* operations so far */
-    unsigned points;          /* of them, those where somebody else could have gone on */
-    unsigned preemptions;     /* how often somebody did who did not have to */
-    unsigned faults;          /* calls of the operating system that failed */
-    unsigned locks_held;      /* by all */
+    unsigned steps;       /* operations so far */
+    unsigned points;      /* of them, those where somebody else could have gone on */
+    unsigned preemptions; /* how often somebody did who did not have to */
+    unsigned faults;      /* calls of the operating system that failed */
+    unsigned locks_held;  /* by all */
+    uint8_t asleep;       /* threads, a bit each */
+    bool is_alone;        /* the others have vanished, in a fork */
+    bool is_being_born;   /* a child, up to the end of fork's handler in it: nobody else can look */
+    struct lock_set locks_at_fork;
     struct clock fences_seen; /* what fences so far have made visible to the next one */
     uint64_t last_call;       /* hash of the last call of the operating system */
     uint64_t last_fence;      /* hash of the last fence's event */
@@ -130,8 +146,11 @@ void engine_fail(const char *format, ...) __attribute__((format(printf, 1, 2), n
 /* Ends it without a failure: the search knows the rest. */
 void engine_prune(void) __attribute__((noreturn));
 
-/* Before an operation on `address` by the current thread: somebody else may go on first. */
-void engine_point(const volatile void *address);
+/* Before an operation by the current thread: somebody else may go on first. */
+void engine_point(enum touch touch, const volatile void *address, size_t bytes);
+
+/* All who sleep have to be asked again. */
+void engine_wake_all(void);
 
 /* What is called, quietly, before each operation where nobody holds a lock: what a thread would see that took all of
  * them. NULL: nothing. */
@@ -161,12 +180,6 @@ const struct event *engine_events(size_t *count);
 
 /* A number that stands for all that happened so far, but for the order of what does not depend on each other. */
 uint64_t engine_signature(void);
-
-/* Whether two or more threads use the address; forgets all with engine_begin. */
-bool engine_is_shared(const volatile void *address);
-
-/* True, once, where an address was found to be shared that had not been: what was searched before may lack points. */
-bool engine_found_shared(void);
 
 /* Memory is what it is, and nobody is told of accesses. */
 static inline bool engine_is_unwatched(void)

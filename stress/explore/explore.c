@@ -7,11 +7,12 @@
 #include "engine.h"
 #include "oracle.h"
 
+/* Of the processor, so that figures hold where the machine has other work. */
 static double now(void)
 {
     struct timespec time;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
@@ -55,11 +56,25 @@ static bool is_over(const struct plan *plan, const struct finding *finding, doub
     return plan->seconds > 0 && finding->executions % 64 == 0 && now() - began > plan->seconds;
 }
 
+static void explore_one(const struct program *program, const struct plan *plan, struct finding *finding)
+{
+    double began = now();
+
+    if (explore_bytes(program, plan, plan->bytes, plan->byte_count))
+        note_failure(finding);
+    note_execution(finding);
+    finding->seconds = now() - began;
+}
+
 void explore(const struct program *program, const struct plan *plan, struct finding *finding)
 {
     double began = now();
 
     explore_zero(finding, sizeof *finding);
+    if (plan->strategy == STRATEGY_BYTES) {
+        explore_one(program, plan, finding);
+        return;
+    }
     memory_set_model(plan->model);
     begin(plan);
     if (!oracle_begin(program)) {
@@ -78,7 +93,7 @@ void explore(const struct program *program, const struct plan *plan, struct find
             break;
         }
         /* A depth-first search has left out the points that are known from now on. */
-        if (engine_found_shared() && plan->strategy == STRATEGY_DFS) {
+        if (contention_has_grown() && plan->strategy == STRATEGY_DFS) {
             finding->restarts++;
             search_restart();
         }

@@ -12,19 +12,21 @@
 #include "token.h"
 
 struct plan {
-    enum strategy strategy; /* dfs, pct or random */
+    enum strategy strategy; /* dfs, pct, random or bytes */
     enum memory_model model;
     struct bounds bounds;
     uint64_t seed;
-    unsigned depth;      /* pct */
+    unsigned depth;       /* pct */
+    const uint8_t *bytes; /* bytes: one execution */
+    size_t byte_count;
     uint64_t executions; /* 0: no limit */
-    double seconds;      /* 0: no limit */
+    double seconds;      /* of the processor; 0: no limit */
 };
 
 struct finding {
     uint64_t executions; /* made, with those that were pruned */
     uint64_t pruned;
-    uint64_t restarts; /* because more addresses turned out to be shared */
+    uint64_t restarts; /* because more operations turned out to need points */
     uint64_t steps;    /* operations in all executions */
     unsigned longest;  /* execution, in operations */
     unsigned points;   /* the most in one execution */
@@ -38,8 +40,8 @@ struct finding {
 
 void explore(const struct program *program, const struct plan *plan, struct finding *finding);
 
-/* One execution whose answers are those of a string of bytes (search.h), after one without a preemption, from which is
- * known which addresses threads share. True where either failed. */
+/* One execution whose answers are those of a string of bytes (search.h), after a rehearsal without a preemption
+ * (engine.h), from which is known where points are needed. True where either failed. */
 bool explore_bytes(const struct program *program, const struct plan *plan, const uint8_t *bytes, size_t count);
 
 /* One execution with given answers. True where it failed; execution.failure says how. */

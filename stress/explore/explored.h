@@ -12,12 +12,19 @@
 /* Of the library (os_explored.c): the cache of a thread that has none. */
 struct hs_cache *hs_explored_no_cache(void);
 
+/* Whether the first call is over. By a function: a variable of the library that the explorer names is the linker's to
+ * move into the explorer, where nobody sees to it. */
+bool hs_explored_has_heap(void);
+
 /* What becomes of a misuse that the library finds. */
 void hs_explored_on_misuse(void (*handler)(const char *line));
 
 /* Of the explorer (backend.c), for the library's operating system: a call to it, which is one more thing that threads
- * share; `variable` stands for it. True where the search has it fail. */
-bool backend_call_fails(const volatile void *variable);
+ * share; `variable` stands for it, and memory that is given back for all that lies there. True where the search has it
+ * fail. */
+bool backend_call_fails(const volatile void *variable, bool gives_back);
+/* The call was one by which that memory is gone, or as new. */
+void backend_memory_goes(const volatile void *base, size_t bytes);
 void backend_yield(void);
 
 /* Of the explorer, for itself. */

@@ -6,6 +6,7 @@
 
 #include "engine.h"
 #include "explore.h"
+#include "oracle.h"
 #include "page.h"
 #include "token.h"
 
@@ -16,6 +17,7 @@ static const char *say_token(const char *name, enum memory_model model, const st
 {
     (void)snprintf(token.program, sizeof token.program, "%s", name);
     token.model = model;
+    token.checks_each_point = oracle_checks_each_point();
     token.answers = *answers;
     token_print(&token, token_text, sizeof token_text);
     return token_text;

@@ -12,6 +12,7 @@
 #include "scenarios.h"
 
 enum { EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_OUTPUT = 3 };
+enum { BYTES_MOST = 4096 };
 
 static const char usage[] =
     "usage: heapster-explore [--all | --scenario NAME | --program TEXT | --replay TOKEN | --list] [options]\n"
@@ -19,8 +20,9 @@ static const char usage[] =
     "  --check step|end          where all invariants are looked at: wherever no lock is held, or at the end (end)\n"
     "  --strategy dfs|pct|random (dfs)\n"
     "  --seed N, --depth N       of pct and random (1, 3)\n"
+    "  --bytes HEX|FILE          of bytes: one execution, with these for its answers (search.h)\n"
     "  --preemptions N, --stale N, --faults N   bounds, instead of the scenario's\n"
-    "  --seconds N               for each program (dfs: no limit; otherwise 10)\n"
+    "  --seconds N               of the processor, for each program (dfs: no limit; otherwise 10)\n"
     "  --quick                   2 seconds for each program\n"
     "  --times N                 how often a token is replayed (1)\n"
     "Of a failure it prints the token, a smaller program that fails in the same way, and how it comes about:\n"
@@ -63,9 +65,43 @@ static bool read_number(const char *text, long *number)
 
 static bool read_strategy(const char *text, enum strategy *strategy)
 {
-    if (strcmp(text, "dfs") != 0 && strcmp(text, "pct") != 0 && strcmp(text, "random") != 0)
+    static const struct {
+        const char *name;
+        enum strategy strategy;
+    } strategies[] = {
+        {"dfs", STRATEGY_DFS}, {"pct", STRATEGY_PCT}, {"random", STRATEGY_RANDOM}, {"bytes", STRATEGY_BYTES}};
+
+    for (unsigned i = 0; i < sizeof strategies / sizeof *strategies; i++) {
+        if (strcmp(text, strategies[i].name) == 0) {
+            *strategy = strategies[i].strategy;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An even number of hexadecimal digits, or the name of a file. */
+static bool read_bytes(struct plan *plan, const char *text)
+{
+    static uint8_t bytes[BYTES_MOST];
+    FILE *file;
+
+    plan->bytes = bytes;
+    plan->byte_count = strlen(text) / 2;
+    if (strlen(text) % 2 == 0 && strspn(text, "0123456789abcdefABCDEF") == strlen(text) &&
+        plan->byte_count <= sizeof bytes) {
+        for (size_t i = 0; i < plan->byte_count; i++) {
+            const char digits[] = {text[2 * i], text[2 * i + 1], '\0'};
+
+            bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
+        }
+        return true;
+    }
+    file = fopen(text, "rb");
+    if (file == NULL)
         return false;
-    *strategy = text[0] == 'd' ? STRATEGY_DFS : text[0] == 'p' ? STRATEGY_PCT : STRATEGY_RANDOM;
+    plan->byte_count = fread(bytes, 1, sizeof bytes, file);
+    (void)fclose(file);
     return true;
 }
 
@@ -111,6 +147,8 @@ static bool read_option(struct request *request, const char *name, const char *v
         return read_check(value);
     else if (strcmp(name, "--strategy") == 0)
         return read_strategy(value, &request->plan.strategy);
+    else if (strcmp(name, "--bytes") == 0)
+        return read_bytes(&request->plan, value);
     else if (strcmp(name, "--seed") == 0 && is_number)
         request->plan.seed = (uint64_t)number;
     else if (strcmp(name, "--depth") == 0 && is_number && number >= 1 && number <= 5)
@@ -157,6 +195,17 @@ static void list_scenarios(void)
                      scenario->bounds.stale_loads, scenario->bounds.faults);
 }
 
+static double power(double base, uint64_t exponent)
+{
+    double result = 1;
+
+    for (; exponent > 0; exponent /= 2) {
+        result *= exponent % 2 != 0 ? base : 1;
+        base *= base;
+    }
+    return result;
+}
+
 static void print_finding(const char *name)
 {
     (void)printf("%-18s %9llu executions, %8llu pruned, %5u operations, %4u points %7.2f s  %s\n", name,
@@ -166,8 +215,9 @@ static void print_finding(const char *name)
                  : finding.is_complete ? "all"
                                        : "in part");
     if (finding.pct_bound > 0)
-        (void)printf("    a bug of this depth is hit by one run with a probability of %.2g at least\n",
-                     finding.pct_bound);
+        (void)printf(
+            "    a bug of this depth is hit by one run with a probability of %.2g at least, by all with %.2g\n",
+            finding.pct_bound, 1 - power(1 - finding.pct_bound, finding.executions));
     (void)fflush(stdout);
 }
 
@@ -240,6 +290,7 @@ static int replay(struct request *request)
     scenario = scenario_find(token.program);
     if (!program_parse(&program, scenario != NULL ? scenario->program : token.program, &error))
         return complain("no token:", error);
+    oracle_check_each_point(token.checks_each_point);
     for (unsigned long i = 0; i < request->times; i++) {
         bool failed = explore_replay(&program, token.model, &token.answers, false);
 

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "build.h"
+#include "contention.h"
 #include "engine.h"
 #include "order.h"
 #include "pairs.h"
@@ -270,7 +271,7 @@ static bool waits(const volatile void *address)
         memory_drain();
     if (buffer->count > 0)
         return true;
-    return (engine_is_shared(address) || search_asks_everywhere()) && search_choose(CHOICE_STORE, 2) != 0;
+    return (contention_is_at(address) || search_asks_everywhere()) && search_choose(CHOICE_STORE, 2) != 0;
 }
 
 static void put_in_buffer(volatile void *address, size_t bytes, uint64_t value, bool releases, const void *place)
@@ -278,6 +279,7 @@ static void put_in_buffer(volatile void *address, size_t bytes, uint64_t value, 
     struct thread *self = engine_self();
     struct buffer *buffer = &buffers[execution.current];
 
+    engine_wake_all();
     self->history = engine_mix(engine_mix(self->history, world_name(address)), (uint64_t)EVENT_KINDS + 1);
     buffer->list[buffer->count++] =
         (struct waiting){address, bytes, value, self->history, place, self->knows, releases};
@@ -320,6 +322,14 @@ void memory_drain_all(void)
 bool memory_waits(void)
 {
     return buffers[execution.current].count > 0;
+}
+
+bool memory_any_waits(void)
+{
+    for (unsigned i = 0; model == MODEL_TSO && i < execution.thread_count; i++)
+        if (buffers[i].count > 0)
+            return true;
+    return false;
 }
 
 /* The answer counts through the stores of the others: all up to that one of its thread reach memory. */

@@ -12,8 +12,8 @@
  * value that is not the newest.
  *
  * Plain accesses see memory as it is. Two of them, or one and an atomic, to the same byte, one of them a write, with
- * neither ordered before the other, are a race, and the execution fails. A plain write ends what is known of atomic
- * locations in its bytes.
+ * neither ordered before the other, are a race, and the execution fails. So are an access and a later call of the
+ * operating system by which the memory goes. A plain write ends what is known of atomic locations in its bytes.
  *
  * With total store order instead (memory_set_model), a store may wait in its thread's buffer, and then all that follow
  * do behind it. The thread's own loads return it; others see it when it reaches memory, in order, which is asked about
@@ -97,8 +97,9 @@ struct handover *memory_handover(const struct hs_mutex *mutex);
 void memory_drain(void);
 void memory_drain_all(void);
 
-/* Whether any of the current thread's do wait. */
+/* Whether any of the current thread's do wait, or any of anybody's. */
 bool memory_waits(void);
+bool memory_any_waits(void);
 
 /* Before an operation that others could notice: stores of other threads may reach memory first. */
 void memory_choose_drains(void);

@@ -182,19 +182,24 @@ static void expect_sound(enum heapster_check_mode mode)
     (void)heapster_check(mode, report_broken, NULL);
 }
 
-/* The child of a fork mends its heap without a lock, since nobody else is there. */
-static bool is_mending;
-
+/* Where there is a heap: a look must not be its first call. */
 static void check_running(void)
 {
-    if (is_mending)
-        return;
-    expect_sound(HEAPSTER_CHECK_RUNNING);
+    if (hs_explored_has_heap())
+        expect_sound(HEAPSTER_CHECK_RUNNING);
 }
+
+static bool checks_each_point;
 
 void oracle_check_each_point(bool each)
 {
+    checks_each_point = each;
     engine_check_at_points(each ? check_running : NULL);
+}
+
+bool oracle_checks_each_point(void)
+{
+    return checks_each_point;
 }
 
 static bool decides_for_child(void)
@@ -205,16 +210,16 @@ static bool decides_for_child(void)
 static void do_fork(void)
 {
     backend_run_fork_handler(FORK_PREPARE);
-    engine_self()->steps++;
+    engine_point(TOUCH_ALL, NULL, 0);
     if (!decides_for_child()) {
         backend_run_fork_handler(FORK_PARENT);
         return;
     }
     engine_vanish_others();
     engine_note(EVENT_CALL, "(the child)");
-    is_mending = true;
+    execution.is_being_born = true;
     backend_run_fork_handler(FORK_CHILD);
-    is_mending = false;
+    execution.is_being_born = false;
     expect_sound(HEAPSTER_CHECK_RUNNING);
 }
 
@@ -402,15 +407,18 @@ static void end_well(unsigned thread)
 void oracle_rehearse(void)
 {
     explore_copy(slots, slots_at_checkpoint, sizeof slots);
-    is_mending = false;
     engine_rehearse(work);
+}
+
+void oracle_run_threads(void)
+{
+    explore_copy(slots, slots_at_checkpoint, sizeof slots);
+    engine_run(work);
 }
 
 void oracle_run(void)
 {
-    explore_copy(slots, slots_at_checkpoint, sizeof slots);
-    is_mending = false;
-    engine_run(work);
+    oracle_run_threads();
     if (execution.outcome == OUTCOME_FINE)
         engine_run_quietly(end_well);
 }

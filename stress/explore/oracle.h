@@ -21,6 +21,7 @@
 
 /* Whether all invariants are looked at wherever nobody holds a lock, and not only at the end. */
 void oracle_check_each_point(bool each);
+bool oracle_checks_each_point(void);
 
 /* Makes the world of the program's first execution: options, set-up, checkpoint. False where that failed already;
  * execution.failure then says how. */
@@ -29,10 +30,13 @@ bool oracle_begin(const struct program *program);
 /* Where the payload of a slot was when the threads began; NULL: it was not live. */
 const void *oracle_payload_at_start(unsigned slot);
 
-/* One execution, without the checks at its end: what the threads share is then known. */
+/* A rehearsal (engine.h). */
 void oracle_rehearse(void);
 
 /* One execution; the outcome is in `execution`. */
 void oracle_run(void);
+
+/* The same without the checks at its end. */
+void oracle_run_threads(void);
 
 #endif

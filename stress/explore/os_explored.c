@@ -6,6 +6,7 @@
 
 #include "cache.h"
 #include "explored.h"
+#include "heap.h"
 #include "report.h"
 #include "world.h"
 
@@ -23,6 +24,11 @@ struct hs_cache *hs_explored_no_cache(void)
     return (struct hs_cache *)(uintptr_t)&hs_cache_none;
 }
 
+bool hs_explored_has_heap(void)
+{
+    return hs_load_relaxed(&hs_heap_is_ready);
+}
+
 void hs_explored_on_misuse(void (*handler)(const char *line))
 {
     hs_report_handler = handler;
@@ -30,7 +36,13 @@ void hs_explored_on_misuse(void (*handler)(const char *line))
 
 static bool refused(void)
 {
-    return backend_call_fails(&hs_os_calls[0]);
+    return backend_call_fails(&hs_os_calls[0], false);
+}
+
+/* Of a call by which memory is gone, or as new. */
+static bool refused_to_give_back(void)
+{
+    return backend_call_fails(&hs_os_calls[0], true);
 }
 
 void hs_os_init(void)
@@ -98,9 +110,10 @@ bool hs_os_break_lower(char *end, size_t bytes)
     bool lowered = false;
 
     hs_mutex_lock(&program_break.lock);
-    if (program_break.end == end && !refused() && world_break_move(-(ptrdiff_t)bytes) != NULL) {
-        program_break.end = end - bytes;
-        lowered = true;
+    if (program_break.end == end && !refused_to_give_back()) {
+        backend_memory_goes(end - bytes, bytes);
+        lowered = world_break_move(-(ptrdiff_t)bytes) != NULL;
+        program_break.end -= lowered ? bytes : 0;
     }
     hs_mutex_unlock(&program_break.lock);
     return lowered;
@@ -118,18 +131,28 @@ void *hs_os_map_aligned(size_t bytes, size_t alignment, size_t offset)
 
 bool hs_os_unmap(void *base, size_t bytes)
 {
-    return !refused() && world_unmap(base, bytes);
+    if (refused_to_give_back())
+        return false;
+    backend_memory_goes(base, bytes);
+    return world_unmap(base, bytes);
 }
 
 void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
 {
-    return refused() ? NULL : world_remap(base, old_bytes, new_bytes, may_move);
+    if (refused_to_give_back())
+        return NULL;
+    if (new_bytes < old_bytes)
+        backend_memory_goes((char *)base + new_bytes, old_bytes - new_bytes);
+    else if (may_move)
+        backend_memory_goes(base, old_bytes);
+    return world_remap(base, old_bytes, new_bytes, may_move);
 }
 
 bool hs_os_purge(void *base, size_t bytes)
 {
-    if (refused())
+    if (refused_to_give_back())
         return false;
+    backend_memory_goes(base, bytes);
     world_clear(base, bytes);
     return true;
 }

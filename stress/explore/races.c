@@ -162,6 +162,16 @@ void races_note(const volatile void *address, size_t bytes, enum access access, 
     }
 }
 
+void races_expect_unused(const volatile void *address, size_t bytes, const void *place)
+{
+    const volatile char *first = (const volatile char *)((uintptr_t)address & ~(uintptr_t)7);
+    size_t index = world_cell(first), count = ((uintptr_t)address + bytes - (uintptr_t)first + 7) / 8;
+
+    for (size_t i = 0; i < count; i++)
+        if (cell_generations[index + i] == generation)
+            expect_no_race(&cells[index + i], 0, 8, ACCESS_PLAIN_WRITE, first + i * 8, place);
+}
+
 uint8_t *races_marks(const volatile void *address)
 {
     return &cell_at(address)->marks;

@@ -17,6 +17,10 @@ void races_forget(void);
 /* An access of the current thread: a race with an earlier one ends the execution. */
 void races_note(const volatile void *address, size_t bytes, enum access access, const void *place);
 
+/* The memory is given back, or its content is, by the current thread: a race with each access that is not ordered
+ * before that, as if all of it were written. What comes after finds it gone, or as new. */
+void races_expect_unused(const volatile void *address, size_t bytes, const void *place);
+
 /* What lies there is new: nobody has used it. */
 void races_make_new(const volatile void *address, size_t bytes);
 

@@ -32,6 +32,7 @@ static struct {
     unsigned limit; /* dfs: of preemptions, for now */
     bool was_cut;   /* dfs: within it there was somewhere more to do */
     bool has_begun;
+    bool is_plain; /* dfs: nothing is left out */
 
     struct node *path; /* dfs: all questions; otherwise those whose answer is not 0 */
     unsigned length;   /* of the path, so far */
@@ -92,6 +93,11 @@ void search_restart(void)
 void search_begin_dfs(const struct bounds *bounds)
 {
     begin(STRATEGY_DFS, bounds);
+}
+
+void search_reduce(bool reduces)
+{
+    search.is_plain = !reduces;
 }
 
 void search_begin_random(uint64_t seed, const struct bounds *bounds)
@@ -195,9 +201,14 @@ bool search_next(void)
     return true;
 }
 
+bool search_puts_to_sleep(void)
+{
+    return search.strategy == STRATEGY_DFS && !search.is_plain;
+}
+
 bool search_asks_everywhere(void)
 {
-    return search.strategy == STRATEGY_REPLAY;
+    return search.strategy == STRATEGY_REPLAY || search.is_plain;
 }
 
 double search_pct_bound(unsigned threads)
@@ -222,24 +233,58 @@ static uint32_t what_is_left(void)
     return search.limit - execution.preemptions;
 }
 
-/* Where the same has happened before: true if then as much was left. */
-static bool was_here(uint64_t key)
+/* What is kept of where an execution was; or the place for it. */
+static struct seen *find_seen(uint64_t key)
 {
-    uint32_t left = what_is_left() + 1;
     size_t index = (size_t)(key >> (64 - SEEN_BITS));
 
     while (search.seen[index].key != 0 && search.seen[index].key != key)
         index = (index + 1) & (((size_t)1 << SEEN_BITS) - 1);
-    if (search.seen[index].key == key && search.seen[index].left >= left)
-        return true;
-    if (search.seen[index].key == 0) {
+    return &search.seen[index];
+}
+
+static uint64_t key_of(enum choice_kind kind, uint8_t asleep)
+{
+    uint64_t where = (uint64_t)asleep << 16 | (uint64_t)kind << 8 | execution.current;
+
+    for (unsigned i = 0; i < execution.thread_count; i++)
+        where |= (uint64_t)execution.threads[i].has_yielded << (24 + i);
+    return engine_mix(engine_mix(engine_signature(), where), (uint64_t)search.stale_loads << 32 | search.faults) | 1;
+}
+
+/* Whether the same has happened before, as much was left then, and nobody slept who does not now. */
+static bool was_here(enum choice_kind kind)
+{
+    uint8_t asleep = execution.asleep;
+
+    for (;; asleep = (uint8_t)((asleep - 1) & execution.asleep)) {
+        if (find_seen(key_of(kind, asleep))->left > what_is_left())
+            return true;
+        if (asleep == 0)
+            return false;
+    }
+}
+
+static void note_here(enum choice_kind kind)
+{
+    uint64_t key = key_of(kind, execution.asleep);
+    struct seen *seen = find_seen(key);
+
+    if (seen->key == 0) {
         /* A table that is nearly full takes no more: the search is then slower, and as good. */
         if (search.seen_count > ((uint64_t)1 << SEEN_BITS) / 8 * 7)
-            return false;
+            return;
         search.seen_count++;
     }
-    search.seen[index] = (struct seen){key, left};
-    return false;
+    *seen = (struct seen){key, what_is_left() + 1};
+}
+
+static void prune_where_known(enum choice_kind kind)
+{
+    if (search.is_plain || !was_here(kind))
+        return;
+    search.pruned++;
+    engine_prune();
 }
 
 static struct node *add_node(enum choice_kind kind, unsigned count)
@@ -263,8 +308,6 @@ static bool matches(const struct answer *answer, enum choice_kind kind)
 
 static unsigned answer_depth_first(enum choice_kind kind, unsigned count)
 {
-    uint64_t key;
-
     if (search.position < search.prefix) {
         struct node *node = &search.path[search.position++];
 
@@ -272,13 +315,8 @@ static unsigned answer_depth_first(enum choice_kind kind, unsigned count)
             engine_fail("the explorer is not deterministic: another question than before");
         return node->chosen;
     }
-    key = engine_mix(engine_mix(engine_signature(), (uint64_t)kind << 8 | execution.current),
-                     (uint64_t)search.stale_loads << 32 | search.faults) |
-          1;
-    if (was_here(key)) {
-        search.pruned++;
-        engine_prune();
-    }
+    prune_where_known(kind);
+    note_here(kind);
     search.position++;
     return add_node(kind, count)->chosen;
 }

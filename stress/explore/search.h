@@ -8,7 +8,7 @@
  *   - dfs: all of them, depth first, with no preemption, then with up to one, and so on up to a bound, so that a
  *     failure is found with as few as it needs. The last answer that can grow does, what follows it is 0 again. An
  *     execution that comes to where another one has been, by a signature of all that happened up to the order of
- *     independent operations, with no more preemptions left, ends there.
+ *     independent operations, with no more preemptions left and no fewer threads asleep (engine.h), ends there.
  *
  *   - pct: threads have random priorities, which change at depth - 1 random points. A bug that takes `depth` ordered
  *     operations is hit with a probability of at least 1 / (threads * points ^ (depth - 1)) in each run.
@@ -67,6 +67,9 @@ void search_begin_random(uint64_t seed, const struct bounds *bounds);
 void search_begin_bytes(const uint8_t *bytes, size_t count, const struct bounds *bounds);
 void search_begin_replay(const struct answers *answers);
 
+/* For the tests: whether a depth-first search leaves out what it has seen (it does). */
+void search_reduce(bool reduces);
+
 /* Before each execution. False where there is none left. */
 bool search_next(void);
 
@@ -79,7 +82,11 @@ unsigned search_choose(enum choice_kind kind, unsigned count);
 /* An index into `candidates`; the first of them is the default. Of kind CHOICE_THREAD that is the current thread. */
 unsigned search_choose_thread(enum choice_kind kind, const uint8_t *candidates, unsigned count);
 
-/* False where only points at shared addresses are asked about: a replay does not know yet which those are. */
+/* Whether a thread that makes way sleeps (engine.h). */
+bool search_puts_to_sleep(void);
+
+/* False where only points that are needed (contention.h) are asked about: a replay does not know yet which those are.
+ */
 bool search_asks_everywhere(void);
 
 /* The answers of this execution that are not 0. */

@@ -31,11 +31,12 @@ static struct program candidate;
 static struct answers answers;
 static struct finding finding;
 
+/* Of the processor: what else the machine does decides nothing. */
 static double now(void)
 {
     struct timespec time;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
@@ -112,11 +113,8 @@ static unsigned count_answers(enum choice_kind kind)
 
 static bool fails_within(const struct program *program, struct bounds bounds)
 {
-    struct plan plan = {.strategy = STRATEGY_DFS,
-                        .model = task.model,
-                        .bounds = bounds,
-                        .executions = task.limits->search_executions,
-                        .seconds = seconds_left()};
+    struct plan plan = {
+        .strategy = STRATEGY_DFS, .model = task.model, .bounds = bounds, .executions = task.limits->search_executions};
 
     if (is_over())
         return false;
@@ -365,8 +363,9 @@ bool shrink(struct failing *failing, enum memory_model model, const struct shrin
         goes_on |= shrink_answers();
         if (goes_on || task.searches)
             continue;
-        /* What could be had without a search was had. */
+        /* What could be had without a search was had. The fewer threads, the shorter is one. */
         task.searches = goes_on = true;
+        (void)shrink_threads();
         if (count_costs() > 0)
             (void)fails_somehow(&failing->program, count_costs() - 1);
     }

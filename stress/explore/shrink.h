@@ -17,8 +17,8 @@
 
 struct shrink_limits {
     uint64_t executions;
-    uint64_t search_executions; /* of one search */
-    double seconds;
+    uint64_t search_executions; /* of one search, which is finished though time is up */
+    double seconds;             /* of the processor */
 };
 
 #define SHRINK_LIMITS                                                                                                  \

@@ -9,6 +9,7 @@
 static const char letters[] = "twsfkd";
 
 static const char *const models[] = {"sc", "tso", "c11"};
+static const char step_suffix[] = "+step";
 
 const char *token_model_name(enum memory_model model)
 {
@@ -37,7 +38,8 @@ static unsigned check_of(const char *text, size_t length)
 
 void token_print(const struct token *token, char *text, size_t bytes)
 {
-    size_t length = (size_t)snprintf(text, bytes, "%s:%s:", token->program, models[token->model]);
+    size_t length = (size_t)snprintf(text, bytes, "%s:%s%s:", token->program, models[token->model],
+                                     token->checks_each_point ? step_suffix : "");
 
     for (unsigned i = 0; i < token->answers.count && length < bytes; i++) {
         const struct answer *answer = &token->answers.list[i];
@@ -93,18 +95,34 @@ static bool read_answers(const char *at, const char *end, struct answers *answer
     return at == end;
 }
 
+/* What stands between the first two colons. */
+static bool read_model(struct token *token, const char *at, const char *end)
+{
+    char name[16] = "", *plus;
+
+    if (end - at >= (ptrdiff_t)sizeof name)
+        return false;
+    memcpy(name, at, (size_t)(end - at));
+    plus = strchr(name, '+');
+    token->checks_each_point = plus != NULL;
+    if (plus != NULL && strcmp(plus, step_suffix) != 0)
+        return false;
+    if (plus != NULL)
+        *plus = '\0';
+    return token_parse_model(name, &token->model);
+}
+
 bool token_parse(struct token *token, const char *text)
 {
     const char *model = strchr(text, ':'), *answers = model == NULL ? NULL : strchr(model + 1, ':');
     const char *check = answers == NULL ? NULL : strchr(answers + 1, ':');
-    char name[8] = "", expected[8];
+    char expected[8];
 
-    if (check == NULL || (size_t)(model - text) >= sizeof token->program || answers - model > (ptrdiff_t)sizeof name)
+    if (check == NULL || (size_t)(model - text) >= sizeof token->program)
         return false;
     memcpy(token->program, text, (size_t)(model - text));
     token->program[model - text] = '\0';
-    memcpy(name, model + 1, (size_t)(answers - model - 1));
     (void)snprintf(expected, sizeof expected, "%04x", check_of(text, (size_t)(check - text)));
-    return strcmp(expected, check + 1) == 0 && token_parse_model(name, &token->model) &&
+    return strcmp(expected, check + 1) == 0 && read_model(token, model + 1, answers) &&
            read_answers(answers + 1, check, &token->answers);
 }

@@ -3,9 +3,10 @@
  *
  *     <program>:<model>:<answers>:<check>
  *
- * The program is the name of a scenario (scenarios.h) or a program's text; the model sc, tso or c11; answers have
- * commas between them: thread, letter of the question's kind, step, dot, answer, as in 1t34.2: before its 34th
- * operation thread 1 makes way for thread 2. The check tells a mistyped token from a true one.
+ * The program is the name of a scenario (scenarios.h) or a program's text; the model sc, tso or c11, with "+step" where
+ * all invariants were looked at at every point, so that nothing else has to be said to replay it; answers have commas
+ * between them: thread, letter of the question's kind, step, dot, answer, as in 1t34.2: before its 34th operation
+ * thread 1 makes way for thread 2. The check tells a mistyped token from a true one.
  */
 #ifndef EXPLORE_TOKEN_H
 #define EXPLORE_TOKEN_H
@@ -22,6 +23,7 @@ enum { TOKEN_BYTES = 64 * 1024 };
 struct token {
     char program[1024]; /* name or text */
     enum memory_model model;
+    bool checks_each_point;
     struct answers answers;
 };
 

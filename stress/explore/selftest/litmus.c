@@ -283,7 +283,7 @@ static unsigned long explore_all(const struct litmus *test, enum memory_model mo
         ++*executions;
         expect(execution.outcome != OUTCOME_FAILED, test->name, execution.failure);
         hits += execution.outcome == OUTCOME_FINE && outcome_is(test);
-        if (engine_found_shared())
+        if (contention_has_grown())
             search_restart();
     }
     return hits;
