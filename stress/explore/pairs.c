@@ -1,5 +1,6 @@
 #include "pairs.h"
 
+#include "compiler.h"
 #include "engine.h"
 #include "world.h"
 
@@ -12,10 +13,11 @@ void pairs_attach(uint8_t *counters, size_t count)
     counted_count = count;
 }
 
-/* The same in every process, wherever the library lies; 0 for no place. */
+/* Of a place in the library the same in every process, wherever that lies. The explorer's own places, and none, which
+ * is NULL, may lie before it. */
 static uint64_t offset_of(const void *place)
 {
-    return place != NULL ? (uint64_t)((uintptr_t)place - (uintptr_t)world_library()) : 0;
+    return hs_wrap_subtract((uintptr_t)place, (uintptr_t)world_library());
 }
 
 void pairs_note(const void *from, const void *to)
