@@ -56,8 +56,8 @@ void places_want(const void *address)
 {
     if (address == NULL)
         return;
-    for (unsigned i = place_count; i-- > 0;)
-        if (places[i].address == address)
+    for (unsigned i = place_count; i > 0; i--)
+        if (places[i - 1].address == address)
             return;
     if (place_count < WANTED_MOST)
         places[place_count++] = (struct place){.address = address};

@@ -342,13 +342,15 @@ bool story_explain(const char **at, char *text, size_t bytes)
 /* The call that the thread is in; NULL: none. */
 static const struct event *call_of(const struct story *story, unsigned thread)
 {
-    for (size_t i = story->count; i-- > 0;) {
-        if (story->events[i].thread != thread || story->events[i].text[0] == '(')
+    for (size_t i = story->count; i > 0; i--) {
+        const struct event *event = &story->events[i - 1];
+
+        if (event->thread != thread || event->text[0] == '(')
             continue;
-        if (story->events[i].kind == EVENT_RETURN)
+        if (event->kind == EVENT_RETURN)
             return NULL;
-        if (story->events[i].kind == EVENT_CALL)
-            return &story->events[i];
+        if (event->kind == EVENT_CALL)
+            return event;
     }
     return NULL;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler.h"
+
 /* By enum choice_kind. */
 static const char letters[] = "twsfkd";
 
@@ -32,7 +34,7 @@ static unsigned check_of(const char *text, size_t length)
     uint32_t hash = 2166136261U;
 
     for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 16777619U;
+        hash = (uint32_t)(hs_wrap_multiply(hash ^ (unsigned char)text[i], 16777619U) & UINT32_MAX);
     return (hash ^ hash >> 16) & 0xFFFF;
 }
 

@@ -245,7 +245,7 @@ bool world_is_mapped(const volatile void *address)
     if (index != SPAN_MAPS)
         return true;
     for (unsigned i = 0; i < os.hole_count; i++)
-        if ((uintptr_t)address - (uintptr_t)os.holes[i].base < os.holes[i].bytes)
+        if (hs_wrap_subtract((uintptr_t)address, (uintptr_t)os.holes[i].base) < os.holes[i].bytes)
             return false;
     return (uintptr_t)address - (uintptr_t)spans[SPAN_MAPS].base < os.maps_bytes;
 }
@@ -328,9 +328,12 @@ char *world_break_move(ptrdiff_t bytes)
 
     if (bytes > 0 && (size_t)bytes > BREAK_BYTES - os.break_bytes)
         return NULL;
-    if (bytes < 0)
+    if (bytes < 0) {
         world_clear(old + bytes, (size_t)-bytes);
-    os.break_bytes += (size_t)bytes;
+        os.break_bytes -= (size_t)-bytes;
+    } else {
+        os.break_bytes += (size_t)bytes;
+    }
     note_used(SPAN_BREAK, os.break_bytes);
     return old;
 }

@@ -173,8 +173,8 @@ exit 1
 
 
 class Sound(Tree):
-    EXPLORED = {"machine": {"date": "", "processors": 1, "processor": ""}, "commit": "", "seconds": 1, "models": [],
-                "scenarios": [], "broken": []}
+    EXPLORED = {"machine": {"date": "", "processors": 1, "processor": ""}, "commit": "", "passes": [],
+                "seconds_to_find": {"pct": 1}, "scenarios": [], "broken": []}
 
     def test_runs_add_up(self):
         self.write("[libfuzzer]\nmax_len = 40\n", "fuzz", "fuzz_sound.options")
