@@ -70,10 +70,22 @@ static inline void hs_addresses_arrived(void)
 /* Initial-exec, since the first access may come before the dynamic linker can allocate thread-local memory. */
 extern _Thread_local struct hs_thread hs_thread_self __attribute__((tls_model("initial-exec")));
 
+#if defined(HS_GCC_NULL_CHECKS)
+/* gcc's check for null tests the flags of the addition that makes the address, and the linker replaces that by a lea,
+ * which sets none: it would report at random. Out of a register, the address is tested by an instruction of its own. */
+static inline struct hs_thread *hs_thread(void)
+{
+    struct hs_thread *self = &hs_thread_self;
+
+    __asm__("" : "+r"(self));
+    return self;
+}
+#else
 static inline struct hs_thread *hs_thread(void)
 {
     return &hs_thread_self;
 }
+#endif
 
 /* A destructor of threads that set a value to the key, which is the calling thread's own. False where libc has no more
  * keys, or no memory. */

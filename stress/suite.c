@@ -253,7 +253,7 @@ static int wait_for(const struct stress_suite *suite, pid_t child, unsigned firs
         if (now != ticks)
             changed_at = kit_now();
         ticks = now;
-        *stood_still = kit_now() - changed_at > LIFELESS_TIMES * (double)suite->options->hang_seconds;
+        *stood_still = kit_now() - changed_at > (double)suite->options->hang_seconds * (double)LIFELESS_TIMES;
         if (*stood_still)
             (void)kill(child, SIGKILL);
         (void)nanosleep(&pause, NULL);

@@ -13,7 +13,7 @@
 #include "histogram.h"
 #include "rng.h"
 
-enum { NUMBERS = 100000 };
+#define NUMBERS 100000
 
 static const double shares[] = {0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1};
 

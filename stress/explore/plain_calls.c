@@ -56,21 +56,30 @@ void __tsan_write_range(void *address, size_t bytes)
     plain_write(address, bytes, __builtin_return_address(0));
 }
 
-/* clang makes calls of libc's of what copies or clears a whole struct. The linker leads them here (CMakeLists.txt). */
-void *__wrap_memset(void *to, int byte, size_t bytes);
-void *__wrap_memset(void *to, int byte, size_t bytes)
-{
-    plain_write(to, bytes, __builtin_return_address(0));
-    return memset(to, byte, bytes);
-}
+/*
+ * Compilers make calls of libc's of what copies or clears a whole struct. The linker leads those of the older ones here
+ * (CMakeLists.txt); newer ones of clang call ThreadSanitizer's by name.
+ */
+#define SERVE_SET(name)                                                                                                \
+    void *name(void *to, int byte, size_t bytes);                                                                      \
+    void *name(void *to, int byte, size_t bytes)                                                                       \
+    {                                                                                                                  \
+        plain_write(to, bytes, __builtin_return_address(0));                                                           \
+        return memset(to, byte, bytes);                                                                                \
+    }
+#define SERVE_COPY(name)                                                                                               \
+    void *name(void *to, const void *from, size_t bytes);                                                              \
+    void *name(void *to, const void *from, size_t bytes)                                                               \
+    {                                                                                                                  \
+        plain_read(from, bytes, __builtin_return_address(0));                                                          \
+        plain_write(to, bytes, __builtin_return_address(0));                                                           \
+        return memcpy(to, from, bytes);                                                                                \
+    }
 
-void *__wrap_memcpy(void *to, const void *from, size_t bytes);
-void *__wrap_memcpy(void *to, const void *from, size_t bytes)
-{
-    plain_read(from, bytes, __builtin_return_address(0));
-    plain_write(to, bytes, __builtin_return_address(0));
-    return memcpy(to, from, bytes);
-}
+SERVE_SET(__wrap_memset)
+SERVE_SET(__tsan_memset)
+SERVE_COPY(__wrap_memcpy)
+SERVE_COPY(__tsan_memcpy)
 
 /* Calls that say nothing the explorer needs. */
 void __tsan_init(void);

@@ -2,6 +2,7 @@
  * The options of sanitizers/options hold without any environment: this program does what they, and not the defaults of
  * the run-time, have reported. The test runs it with an empty environment and looks for the report.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 /* What is gone when it is looked at; past the compiler's own warning. */
 static void *volatile kept;
 
-static void keep(volatile void *address)
+__attribute__((noinline)) static void keep(volatile void *address)
 {
     kept = (void *)address;
 }
@@ -37,12 +38,21 @@ static int leak(void)
     return EXIT_SUCCESS;
 }
 
+static int overflow(void)
+{
+    volatile int most = INT_MAX;
+
+    return most + 1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "use_after_return") == 0)
         return use_after_return();
     if (argc == 2 && strcmp(argv[1], "leak") == 0)
         return leak();
-    (void)fprintf(stderr, "usage: %s use_after_return|leak\n", argv[0]);
+    if (argc == 2 && strcmp(argv[1], "overflow") == 0)
+        return overflow();
+    (void)fprintf(stderr, "usage: %s use_after_return|leak|overflow\n", argv[0]);
     return 2;
 }
