@@ -209,6 +209,8 @@ size_t fuzz_insert_word(uint8_t *data, size_t bytes, size_t most, uint64_t seed)
 
     while (fuzz_target.words[words] != NULL)
         words++;
+    if (words == 0)
+        return bytes;
     word = fuzz_target.words[kit_rng_below(&rng, words)];
     length = strlen(word);
     if (length > most - bytes)

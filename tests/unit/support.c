@@ -1,6 +1,7 @@
 #include "support.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <regex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -100,11 +101,15 @@ struct again {
 static void execute_again(void *context)
 {
     const struct again *again = context;
-    char name[] = "/proc/self/exe", argument[64], options[256];
+    char name[PATH_MAX], argument[64], options[256];
     char *const argv[] = {name, argument, NULL};
+    /* What is read is right under Valgrind, too, which is itself what the link leads to. */
+    ssize_t name_length = readlink("/proc/self/exe", name, sizeof name - 1);
     int length = snprintf(options, sizeof options, "cache=%s,%s", has_cache() ? "on" : "off",
                           again->options != NULL ? again->options : "");
 
+    REQUIRE(name_length > 0);
+    name[name_length] = '\0';
     REQUIRE(strlen(again->argument) < sizeof argument && length > 0 && (size_t)length < sizeof options);
     memcpy(argument, again->argument, strlen(again->argument) + 1);
     (void)setenv("HEAPSTER_OPTIONS", options, 1);

@@ -23,6 +23,16 @@
 #include "heapster.h"
 #include "os.h"
 
+/* The process has memory of a tool's own, whose size says nothing of ours; the tool runs one thread at a time, and that
+ * slowly. */
+#if defined(HS_VALGRIND)
+#define TOOL_HAS_MEMORY true
+#define TOOL_SLOWNESS 20
+#else
+#define TOOL_HAS_MEMORY HS_HAS_SHADOW
+#define TOOL_SLOWNESS 1
+#endif
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Runs the test named by argv[1], or all of them. A name that no test has is a failure. */

@@ -126,6 +126,9 @@ static void start(struct other *other, void *(*body)(void *), struct hs_mutex *m
 static void finish(struct other *other)
 {
     assert_int_equal(pthread_join(other->handle, NULL), 0);
+    assert_int_equal(sem_destroy(&other->may_begin), 0);
+    assert_int_equal(sem_destroy(&other->has_it), 0);
+    assert_int_equal(sem_destroy(&other->give_it_back), 0);
 }
 
 /* ---- one mutex -------------------------------------------------------------------------------------------------- */
