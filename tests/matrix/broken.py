@@ -16,33 +16,36 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS = 1500
 
-# The file, what stands there once, what takes its place, and the cells that must be red then.
+# The file, what stands there once, what takes its place, the cells that must be red then, and those that may be.
 BROKEN = {
     "off_by_one": (
         "src/block.h", "(payload_bytes + HS_TAG_BYTES + HS_ALIGNMENT - 1)", "(payload_bytes + HS_TAG_BYTES + HS_ALIGNMENT - 2)",
-        ["quick.unit", "gcc-12.release.unit", "gcc-12.release.stress", "clang-14.tsan.unit"]),
+        ["quick.unit", "gcc-12.release.unit", "gcc-12.release.stress", "clang-14.tsan.unit"],
+        ["clang-14.tsan.stress"]),
     "lock_left_out": (
         "src/pool.c",
         "    hs_mutex_lock(&pool->lock);\n    item->next = pool->free;\n    pool->free = item;\n"
         "    hs_mutex_unlock(&pool->lock);\n",
         "    item->next = pool->free;\n    pool->free = item;\n",
-        ["clang-14.tsan.stress", "gcc-12.release.explore"]),
+        ["clang-14.tsan.stress", "gcc-12.release.explore"],
+        ["gcc-12.release.stress"]),
     "leak": (
         "src/large.c", "    if (hs_os_unmap(region->base, bytes_of(region)))\n        hs_region_give(region);\n",
         "    if (region->base != NULL)\n        hs_region_give(region);\n",
-        ["gcc-12.release.unit"]),
+        ["gcc-12.release.unit", "clang-14.tsan.unit"], []),
     "uninitialised_tag": (
         "src/block.h", "    hs_store_relaxed(&block->check, hs_block_hash(block, extent));\n", "",
-        ["quick.unit", "gcc-12.release.unit", "gcc-12.release.stress", "clang-14.tsan.unit", "clang-14.tsan.stress"]),
-    "sound": None,
+        ["quick.unit", "gcc-12.release.unit", "gcc-12.release.stress", "clang-14.tsan.unit", "clang-14.tsan.stress"],
+        ["gcc-12.release.explore"]),
+    "sound": ("src/block.h", "", "", [], []),
 }
 
 
 def make_copy(folder, name):
     copy = pathlib.Path(folder, "copy")
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "build", "build-*", "__pycache__"))
-    if BROKEN[name]:
-        path, old, new, _ = BROKEN[name]
+    path, old, new, _, _ = BROKEN[name]
+    if old:
         text = (copy / path).read_text(encoding="utf-8")
         if text.count(old) != 1:
             sys.exit(f"{path} does not hold this once: {old}")
@@ -75,10 +78,10 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results = results_of(make_copy(folder, arguments.name), arguments.cells)
-    expected = BROKEN[arguments.name][3] if BROKEN[arguments.name] else []
+    _, _, _, expected, possible = BROKEN[arguments.name]
     wrong = [f"{cell} is not red" for cell in expected if results.get(cell) == "ok"]
     wrong += [f"{cell} is red" for cell, result in results.items()
-              if result == "RED" and (not expected or cell.endswith(".build"))]
+              if result == "RED" and cell not in expected + possible]
     if expected and not set(expected) & set(results):
         wrong.append("none of the expected cells was run")
     print("\n".join(wrong) or f"{arguments.name}: as expected: {results}")
