@@ -101,6 +101,13 @@ void player_refused(size_t bytes, size_t alignment, unsigned arena)
         fuzz_fail("no memory for %zu bytes aligned to %zu", bytes, alignment);
 }
 
+/* To what was promised, and to 16 at the least. A block for what is no power of two is wrong wherever it lies. */
+static bool is_aligned(const void *block, size_t alignment)
+{
+    return alignment <= 16 ? (uintptr_t)block % 16 == 0
+                           : (alignment & (alignment - 1)) == 0 && ((uintptr_t)block & (alignment - 1)) == 0;
+}
+
 bool player_settle(struct player_slot *slot, void *block, size_t bytes, size_t alignment, unsigned arena)
 {
     if (block == NULL) {
@@ -108,7 +115,7 @@ bool player_settle(struct player_slot *slot, void *block, size_t bytes, size_t a
         return false;
     }
     player_expect_errno(false);
-    if ((uintptr_t)block % (alignment > 16 ? alignment : 16) != 0)
+    if (!is_aligned(block, alignment))
         fuzz_fail("%p is not aligned to %zu", block, alignment);
     if (heapster_usable_size(block) < bytes)
         fuzz_fail("%p has %zu usable bytes of %zu", block, heapster_usable_size(block), bytes);
