@@ -10,6 +10,7 @@
 #include "heap.h"
 #include "options.h"
 #include "pattern.h"
+#include "place.h"
 
 enum { SMALL_BYTES = 2048 };
 
@@ -236,6 +237,7 @@ static void make_quiet(void)
 
     hs_options.mmap_threshold = 2 * QUIET_BYTES;
     (void)heapster_trim(0);
+    place_between_programs();
     start_cache(false);
     block = heapster_malloc(QUIET_BYTES);
     heapster_free(block);
@@ -268,6 +270,8 @@ static void warm_up_cache(void)
         blocks[i] = heapster_malloc(16);
     for (unsigned i = 0; i < BLOCKS; i++)
         heapster_free(blocks[i]);
+    /* From the first block on that was rounded up to a class, for good, blocks may be longer than their requests. */
+    heapster_free(heapster_malloc(HS_TINY_BLOCK_BYTES_MOST));
     (void)heapster_trim(0);
     end_cache();
 }
@@ -305,6 +309,8 @@ void player_prepare(void)
         memset(memory[i], 0xA5, PLAYER_MEMORY_BYTES);
     }
     warm_up();
+    (void)heapster_trim(0);
+    place_start();
     make_quiet();
     dirty_memory();
 }
@@ -327,6 +333,7 @@ void player_begin(const struct fuzz_program *program)
 {
     memset(&player, 0, sizeof player);
     player_now_ms += between_programs_ms;
+    place_program();
     forget_past();
     hs_options.decay_ms = decays_ms[decay_of(program)];
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
@@ -357,6 +364,15 @@ static void expect_nothing_used(void)
         fuzz_fail("%llu bytes are used where none is", (unsigned long long)account.used_bytes);
 }
 
+/* One as long as the quiet one, which went. */
+static bool has_a_programs_region(void)
+{
+    for (const struct hs_region *region = hs_heap_table_arena(0)->regions; region != NULL; region = region->next)
+        if (place_is_a_programs(region->base))
+            return true;
+    return false;
+}
+
 void player_end(void)
 {
     player_check_heap(HEAPSTER_CHECK_AT_REST);
@@ -368,7 +384,8 @@ void player_end(void)
     hs_options.decay_ms = UINT32_MAX;
     end_cache();
     expect_nothing_used();
-    if (hs_load_relaxed(&hs_arena_all_region_bytes) != quiet_region_bytes || hs_large_all_cached_bytes() != 0)
+    if (hs_load_relaxed(&hs_arena_all_region_bytes) != quiet_region_bytes || hs_large_all_cached_bytes() != 0 ||
+        has_a_programs_region())
         make_quiet();
 }
 
