@@ -289,6 +289,7 @@ static void warm_up(void)
         player.arenas[lane].source = PLAYER_MMAP;
         heapster_free(heapster_arena_malloc(player_arena(lane)->arena, 2 * HS_MMAP_THRESHOLD_DEFAULT));
     }
+    heapster_arena_destroy(heapster_arena_create(NULL)); /* one beside these */
     for (unsigned lane = 0; lane < PLAYER_ARENAS; lane++)
         player_destroy_arena(lane);
     for (unsigned i = 0; i < LARGE_BLOCKS; i++)
