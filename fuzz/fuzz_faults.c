@@ -60,6 +60,7 @@ const struct fuzz_target fuzz_target = {
     .kinds = player_kinds,
     .kind_count = PLAY_KINDS,
     .has_tail = true,
+    .draws_large = true,
     .prepare = player_prepare,
     .run = run,
     .print_header = player_print_header,

@@ -264,7 +264,7 @@ static void prepare(void)
 static void print_header(FILE *out, const struct fuzz_program *program)
 {
     player_print_header(out, program);
-    (void)fprintf(out, "in the end: %s, call %u, block and offset %u\n", names[program->header[2] % MISUSES],
+    (void)fprintf(out, "in the end: %s, call %d, block and offset %u\n", names[program->header[2] % MISUSES],
                   program->header[2] / MISUSES % CALLS, program->header[3]);
 }
 
