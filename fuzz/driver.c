@@ -179,28 +179,47 @@ static volatile uint64_t searched_inputs;
 static const char *crash_path;
 
 /* In a handler, where nothing may be called that formats. */
-static void say_found(void)
-{
-    char line[128] = "fuzz_", digits[20] = {0};
-    size_t length = 5, count = 0;
+struct line {
+    char text[160];
+    size_t length;
+};
 
-    for (const char *from = fuzz_target.name; *from != '\0' && length < sizeof line / 2; from++)
-        line[length++] = *from;
-    for (const char *from = ": found by input "; *from != '\0'; from++)
-        line[length++] = *from;
-    for (uint64_t number = searched_inputs; number != 0; number /= 10)
-        digits[count++] = (char)('0' + number % 10);
-    while (count > 0)
-        line[length++] = digits[--count];
-    line[length++] = '\n';
-    (void)!write(STDERR_FILENO, line, length);
+static void add_text(struct line *line, const char *text)
+{
+    for (; *text != '\0' && line->length < sizeof line->text; text++)
+        line->text[line->length++] = *text;
+}
+
+static void add_number(struct line *line, uint64_t number)
+{
+    char digits[21] = {0};
+    size_t first = sizeof digits - 1;
+
+    do
+        digits[--first] = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    add_text(line, digits + first);
+}
+
+static void say_found(int number)
+{
+    struct line line = {.length = 0};
+
+    add_text(&line, "fuzz_");
+    add_text(&line, fuzz_target.name);
+    add_text(&line, ": found by input ");
+    add_number(&line, searched_inputs);
+    add_text(&line, ", signal ");
+    add_number(&line, (unsigned)number);
+    add_text(&line, "\n");
+    (void)!write(STDERR_FILENO, line.text, line.length);
 }
 
 static void keep_crash(int number)
 {
     (void)signal(number, SIG_DFL);
     write_input(crash_path, searched_bytes);
-    say_found();
+    say_found(number);
     (void)raise(number);
 }
 

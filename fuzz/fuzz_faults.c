@@ -2,9 +2,9 @@
  * fuzz_faults: the operations of fuzz_ops, while calls of the OS fail, those that the input names.
  *
  * The tail, from its end on, counts the calls between one that fails and the next: 0 0 2 fails the first, the second
- * and the fifth. How many calls an aligned mapping takes depends on where the kernel puts it: `setarch -R` before the
- * command makes that the same each time. Goal: no memory is NULL and ENOMEM, with the heap, the blocks and the account
- * as they were. Oracle: player.h; NULL without a reason counts as wrong up to the first call that failed.
+ * and the fifth; place.h says why each process counts alike. Goal: no memory is NULL and ENOMEM, with the heap, the
+ * blocks and the account as they were. Oracle: player.h; NULL without a reason counts as wrong up to the first call
+ * that failed.
  */
 #include <errno.h>
 
@@ -60,6 +60,7 @@ const struct fuzz_target fuzz_target = {
     .kinds = player_kinds,
     .kind_count = PLAY_KINDS,
     .has_tail = true,
+    .draws_large = true,
     .prepare = player_prepare,
     .run = run,
     .print_header = player_print_header,

@@ -1,9 +1,9 @@
 /*
  * fuzz_misuse: one misuse after the operations of fuzz_ops, whatever these have made of the heap.
  *
- * Header: byte 2 chooses the misuse, byte 3 the block it is done to, and an offset. Goal: each ends in the one fixed
- * line that names it, never in silence or a crash; and the call is ignored, so that the heap is sound afterwards and
- * every other block holds what it held. The line goes through hs_report_handler, which returns here.
+ * Header: byte 2 chooses the misuse and by which call, byte 3 the block it is done to, and an offset. Goal: each ends
+ * in the one fixed line that names it, never in silence or a crash; and the call is ignored, so that the heap is sound
+ * afterwards and every other block holds what it held. The line goes through hs_report_handler, which returns here.
  *
  * Overwritten tags are tried on blocks that no cache takes: a cache looks at a tag when it gives the block back, and
  * drops the block. What was overwritten is put back once it was reported.
@@ -141,22 +141,36 @@ static bool use_interior(enum misuse misuse, struct player_slot *slot, unsigned 
     return true;
 }
 
-static void use_foreign(enum misuse misuse, unsigned offset)
+enum call { BY_FREE, BY_FREE_SIZED, BY_FREE_ALIGNED_SIZED, CALLS };
+
+static void use_foreign(enum misuse misuse, enum call call, unsigned offset)
 {
     char *at = foreign + HS_TAG_BYTES + offset % 1024;
 
-    if (misuse == FREE_FOREIGN)
-        heapster_free(at);
-    else
+    if (misuse == REALLOC_FOREIGN)
         expect_null(heapster_realloc(at, 40));
+    else if (call == BY_FREE)
+        heapster_free(at);
+    else if (call == BY_FREE_SIZED)
+        heapster_free_sized(at, 8);
+    else
+        heapster_free_aligned_sized(at, 16, 8);
 }
 
-static void say_wrong_size(enum misuse misuse, struct player_slot *slot, unsigned offset)
+/* None that is a power of two, or one that the block is not aligned to. */
+static void say_wrong_alignment(const struct player_slot *slot, enum call call, unsigned offset)
+{
+    size_t lowest = (size_t)1 << __builtin_ctzll((uintptr_t)slot->block);
+
+    heapster_free_aligned_sized(slot->block, call == BY_FREE ? 3 + 2 * (size_t)offset : 2 * lowest, slot->bytes);
+}
+
+static void say_wrong_size(const struct player_slot *slot, enum call call, unsigned offset)
 {
     size_t usable_bytes = heapster_usable_size(slot->block);
 
-    if (misuse == WRONG_ALIGNMENT)
-        heapster_free_aligned_sized(slot->block, 3 + 2 * (size_t)offset, slot->bytes);
+    if (call == BY_FREE_ALIGNED_SIZED)
+        heapster_free_aligned_sized(slot->block, 16, usable_bytes + 1 + offset);
     else if (offset % 2 != 0 && usable_bytes >= 1024 && usable_bytes < 60000)
         heapster_free_sized(slot->block, usable_bytes / 2 - 64);
     else
@@ -187,7 +201,7 @@ static bool overwrite(enum misuse misuse, struct player_slot *slot, unsigned off
     return is_seen;
 }
 
-static bool commit(enum misuse misuse, unsigned wanted, unsigned offset)
+static bool commit(enum misuse misuse, enum call call, unsigned wanted, unsigned offset)
 {
     struct player_slot *slot = pick(wanted, misuse >= OVERFLOW_TAG);
 
@@ -205,13 +219,16 @@ static bool commit(enum misuse misuse, unsigned wanted, unsigned offset)
         return use_interior(misuse, slot, offset);
     case FREE_FOREIGN:
     case REALLOC_FOREIGN:
-        use_foreign(misuse, offset);
+        use_foreign(misuse, call, offset);
         return true;
     case OVERFLOW_TAG:
     case UNDERFLOW_TAG:
         return overwrite(misuse, slot, offset);
+    case WRONG_ALIGNMENT:
+        say_wrong_alignment(slot, call, offset);
+        return true;
     default:
-        say_wrong_size(misuse, slot, offset);
+        say_wrong_size(slot, call, offset);
         return true;
     }
 }
@@ -219,13 +236,14 @@ static bool commit(enum misuse misuse, unsigned wanted, unsigned offset)
 static void run(const struct fuzz_program *program)
 {
     enum misuse misuse = (enum misuse)(program->header[2] % MISUSES);
+    enum call call = (enum call)(program->header[2] / MISUSES % CALLS);
     bool was_committed;
 
     player_begin(program);
     for (unsigned i = 0; i < program->op_count; i++)
         player_perform(&program->ops[i]);
     report.lines = 0;
-    was_committed = commit(misuse, program->header[3], program->header[3] * 7U + program->header[2]);
+    was_committed = commit(misuse, call, program->header[3], program->header[3] * 7U + program->header[2]);
     if (report.lines != was_committed)
         fuzz_fail("%s: %u lines were reported, the last: %s", names[misuse], report.lines, report.text);
     if (was_committed && !is_report_of(report.text, names[misuse]))
@@ -246,8 +264,8 @@ static void prepare(void)
 static void print_header(FILE *out, const struct fuzz_program *program)
 {
     player_print_header(out, program);
-    (void)fprintf(out, "in the end: %s, block and offset %u\n", names[program->header[2] % MISUSES],
-                  program->header[3]);
+    (void)fprintf(out, "in the end: %s, call %d, block and offset %u\n", names[program->header[2] % MISUSES],
+                  program->header[2] / MISUSES % CALLS, program->header[3]);
 }
 
 const struct fuzz_target fuzz_target = {

@@ -32,6 +32,8 @@ static size_t draw_size(struct kit_rng *rng)
 {
     uint64_t dice = kit_rng_below(rng, 400);
 
+    if (fuzz_target.draws_large && kit_rng_percent(rng, 15))
+        return draw_near_boundary(rng, fuzz_boundary_count);
     if (dice < 240)
         return kit_rng_below(rng, 200);
     if (dice < 300)

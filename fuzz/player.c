@@ -10,6 +10,7 @@
 #include "heap.h"
 #include "options.h"
 #include "pattern.h"
+#include "place.h"
 
 enum { SMALL_BYTES = 2048 };
 
@@ -101,6 +102,13 @@ void player_refused(size_t bytes, size_t alignment, unsigned arena)
         fuzz_fail("no memory for %zu bytes aligned to %zu", bytes, alignment);
 }
 
+/* To what was promised, and to 16 at the least. A block for what is no power of two is wrong wherever it lies. */
+static bool is_aligned(const void *block, size_t alignment)
+{
+    return alignment <= 16 ? (uintptr_t)block % 16 == 0
+                           : (alignment & (alignment - 1)) == 0 && ((uintptr_t)block & (alignment - 1)) == 0;
+}
+
 bool player_settle(struct player_slot *slot, void *block, size_t bytes, size_t alignment, unsigned arena)
 {
     if (block == NULL) {
@@ -108,7 +116,7 @@ bool player_settle(struct player_slot *slot, void *block, size_t bytes, size_t a
         return false;
     }
     player_expect_errno(false);
-    if ((uintptr_t)block % (alignment > 16 ? alignment : 16) != 0)
+    if (!is_aligned(block, alignment))
         fuzz_fail("%p is not aligned to %zu", block, alignment);
     if (heapster_usable_size(block) < bytes)
         fuzz_fail("%p has %zu usable bytes of %zu", block, heapster_usable_size(block), bytes);
@@ -229,6 +237,7 @@ static void make_quiet(void)
 
     hs_options.mmap_threshold = 2 * QUIET_BYTES;
     (void)heapster_trim(0);
+    place_between_programs();
     start_cache(false);
     block = heapster_malloc(QUIET_BYTES);
     heapster_free(block);
@@ -261,6 +270,8 @@ static void warm_up_cache(void)
         blocks[i] = heapster_malloc(16);
     for (unsigned i = 0; i < BLOCKS; i++)
         heapster_free(blocks[i]);
+    /* From the first block on that was rounded up to a class, for good, blocks may be longer than their requests. */
+    heapster_free(heapster_malloc(HS_TINY_BLOCK_BYTES_MOST));
     (void)heapster_trim(0);
     end_cache();
 }
@@ -278,6 +289,7 @@ static void warm_up(void)
         player.arenas[lane].source = PLAYER_MMAP;
         heapster_free(heapster_arena_malloc(player_arena(lane)->arena, 2 * HS_MMAP_THRESHOLD_DEFAULT));
     }
+    heapster_arena_destroy(heapster_arena_create(NULL)); /* one beside these */
     for (unsigned lane = 0; lane < PLAYER_ARENAS; lane++)
         player_destroy_arena(lane);
     for (unsigned i = 0; i < LARGE_BLOCKS; i++)
@@ -298,6 +310,8 @@ void player_prepare(void)
         memset(memory[i], 0xA5, PLAYER_MEMORY_BYTES);
     }
     warm_up();
+    (void)heapster_trim(0);
+    place_start();
     make_quiet();
     dirty_memory();
 }
@@ -320,6 +334,7 @@ void player_begin(const struct fuzz_program *program)
 {
     memset(&player, 0, sizeof player);
     player_now_ms += between_programs_ms;
+    place_program();
     forget_past();
     hs_options.decay_ms = decays_ms[decay_of(program)];
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
@@ -350,6 +365,15 @@ static void expect_nothing_used(void)
         fuzz_fail("%llu bytes are used where none is", (unsigned long long)account.used_bytes);
 }
 
+/* One as long as the quiet one, which went. */
+static bool has_a_programs_region(void)
+{
+    for (const struct hs_region *region = hs_heap_table_arena(0)->regions; region != NULL; region = region->next)
+        if (place_is_a_programs(region->base))
+            return true;
+    return false;
+}
+
 void player_end(void)
 {
     player_check_heap(HEAPSTER_CHECK_AT_REST);
@@ -361,7 +385,8 @@ void player_end(void)
     hs_options.decay_ms = UINT32_MAX;
     end_cache();
     expect_nothing_used();
-    if (hs_load_relaxed(&hs_arena_all_region_bytes) != quiet_region_bytes || hs_large_all_cached_bytes() != 0)
+    if (hs_load_relaxed(&hs_arena_all_region_bytes) != quiet_region_bytes || hs_large_all_cached_bytes() != 0 ||
+        has_a_programs_region())
         make_quiet();
 }
 

@@ -128,6 +128,11 @@ void player_forget(struct player_slot *slot);
 struct player_arena *player_arena(unsigned lane);
 void player_destroy_arena(unsigned lane);
 
+/* player_odd.c */
+void player_overflow(const struct fuzz_op *op, const struct player_slot *slot);
+void player_create_oddly(unsigned which);
+void player_print_stats(const struct fuzz_op *op);
+
 /* Calls of the API are made between the two: errno must come back as it was, where `failed` is false. */
 enum { PLAYER_ERRNO = 77 };
 void player_expect_errno(bool failed);

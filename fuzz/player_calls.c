@@ -2,7 +2,6 @@
  * player_calls: one operation, one call. player.h says what is expected of the answer.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -274,19 +273,6 @@ static void use_all(struct player_slot *slot)
         slot->block[usable_bytes - 1] = (char)0xEE;
 }
 
-/* Products that do not fit, and requests beyond what a pointer difference can say: NULL and ENOMEM, nothing else. */
-static void overflow(const struct fuzz_op *op, struct player_slot *slot)
-{
-    size_t bytes = 1 + op->bytes % 64, fitting = SIZE_MAX / bytes, more = 1U + op->count;
-    size_t count = more < SIZE_MAX - fitting ? fitting + more : SIZE_MAX;
-    void *block;
-
-    errno = PLAYER_ERRNO;
-    block = op->count & 1 ? heapster_calloc(count, bytes) : heapster_reallocarray(slot->block, count, bytes);
-    if (block != NULL || errno != ENOMEM)
-        fuzz_fail("%zu times %zu bytes are %p, errno %d", count, bytes, block, errno);
-}
-
 /* ---- looking and tuning --------------------------------------------------------------------------------------------
  */
 
@@ -308,6 +294,15 @@ static size_t count_live(void)
     return (size_t)__builtin_popcount(player.live);
 }
 
+static void look_at_stats(void)
+{
+    struct heapster_stats stats;
+
+    heapster_stats(&stats);
+    if (stats.used_blocks != count_live())
+        fuzz_fail("stats has %llu used blocks of %zu", (unsigned long long)stats.used_blocks, count_live());
+}
+
 static void walk(const struct fuzz_op *op)
 {
     struct tour tour = {op->extra & 1 ? 1U + op->extra : UINT_MAX, 0};
@@ -317,23 +312,6 @@ static void walk(const struct fuzz_op *op)
         fuzz_fail("walk visited %zu blocks and was to stop after %u", visited, 1U + op->extra);
     if ((op->extra & 1) == 0 && tour.used != count_live())
         fuzz_fail("walk found %zu used blocks of %zu", tour.used, count_live());
-}
-
-static void look_at_stats(const struct fuzz_op *op)
-{
-    struct heapster_stats stats;
-    static int nowhere = -1;
-
-    if (op->kind == PLAY_STATS_PRINT) {
-        if (nowhere < 0)
-            nowhere = open("/dev/null", O_WRONLY);
-        if (heapster_stats_print(nowhere, op->extra & 1 ? HEAPSTER_JSON : HEAPSTER_TEXT) != 0)
-            fuzz_fail("stats_print failed");
-        return;
-    }
-    heapster_stats(&stats);
-    if (stats.used_blocks != count_live())
-        fuzz_fail("stats has %llu used blocks of %zu", (unsigned long long)stats.used_blocks, count_live());
 }
 
 static void set_strategy(const struct fuzz_op *op)
@@ -351,30 +329,6 @@ static void set_strategy(const struct fuzz_op *op)
         fuzz_fail("set_strategy of %d returned %d", (int)strategy, status);
     if (op->kind == PLAY_SET_STRATEGY && status == 0 && heapster_get_strategy() != strategy)
         fuzz_fail("get_strategy is not what was set");
-}
-
-/* No arena can be made of these, but of the last. */
-static void create_oddly(unsigned which)
-{
-    static char buffer[64];
-    struct heapster_os_hooks no_hooks = {NULL, NULL, NULL};
-    const struct heapster_arena_config configs[] = {
-        {.strategy = (enum heapster_strategy)4},
-        {.buffer = buffer, .buffer_bytes = sizeof buffer},
-        {.buffer = buffer, .buffer_bytes = SIZE_MAX},
-        {.hooks = &no_hooks},
-    };
-    enum { CONFIGS = sizeof configs / sizeof *configs };
-    heapster_arena *arena;
-
-    errno = PLAYER_ERRNO;
-    arena = heapster_arena_create(which < CONFIGS ? &configs[which] : NULL);
-    if (which < CONFIGS && (arena != NULL || errno != EINVAL))
-        fuzz_fail("an arena of a wrong configuration is %p, errno %d", (void *)arena, errno);
-    if (arena == NULL)
-        player_expect_errno(true);
-    else
-        heapster_arena_destroy(arena);
 }
 
 static void set_threshold(const struct fuzz_op *op)
@@ -400,8 +354,10 @@ static void perform_on_heap(const struct fuzz_op *op)
         (void)heapster_trim(op->bytes);
         break;
     case PLAY_STATS:
+        look_at_stats();
+        break;
     case PLAY_STATS_PRINT:
-        look_at_stats(op);
+        player_print_stats(op);
         break;
     case PLAY_WALK:
         walk(op);
@@ -411,7 +367,7 @@ static void perform_on_heap(const struct fuzz_op *op)
         break;
     case PLAY_ARENA_CREATE:
         if (player_creates_oddly(op))
-            create_oddly(op->extra / 2 % 5);
+            player_create_oddly(op->extra / 2);
         else
             (void)arena_of(op);
         break;
@@ -483,7 +439,7 @@ void player_perform(const struct fuzz_op *op)
         use_all(slot);
         break;
     case PLAY_OVERFLOW:
-        overflow(op, slot);
+        player_overflow(op, slot);
         break;
     default:
         perform_on_heap(op);

@@ -414,7 +414,6 @@ static void add_account(struct hs_account *sum, const struct hs_account *share)
 {
     sum->allocations += share->allocations;
     sum->frees += share->frees;
-    hs_account_use(sum, hs_load_relaxed(&share->used_bytes));
     sum->claimed += share->claimed;
     sum->settled += share->settled;
     sum->splits += share->splits;
@@ -425,9 +424,13 @@ static void add_account(struct hs_account *sum, const struct hs_account *share)
 struct hs_account hs_arena_account(const struct hs_arena *arena) HS_NO_ANALYSIS
 {
     struct hs_account sum = arena->account;
+    uint64_t used_bytes = hs_load_relaxed(&sum.used_bytes);
 
-    for (unsigned k = 0; k < HS_LISTS; k++)
+    for (unsigned k = 0; k < HS_LISTS; k++) {
         add_account(&sum, &arena->lists[k].account);
+        used_bytes = hs_wrap_add(used_bytes, hs_load_relaxed(&arena->lists[k].account.used_bytes));
+    }
+    hs_store_relaxed(&sum.used_bytes, used_bytes);
     return sum;
 }
 

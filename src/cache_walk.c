@@ -17,17 +17,26 @@ void hs_cache_for_each_in_inbox(struct hs_arena *arena, hs_visit_cached *visit, 
     for_each_in_chain(arena, hs_load_relaxed(&arena->inbox), visit, context); /* relaxed: nobody else runs */
 }
 
+static void for_each_in_magazines(struct hs_arena *arena, const struct hs_magazine *magazine, unsigned class_index,
+                                  hs_visit_cached *visit, void *context)
+{
+    for (; magazine != NULL; magazine = magazine->next)
+        for (uint64_t k = 0; k < magazine->count; k++)
+            visit(arena, magazine->payloads[k], class_index, context);
+}
+
 void hs_cache_for_each_in_depot(struct hs_arena *arena, hs_visit_cached *visit, void *context)
 {
     struct hs_depot *depot = hs_depot_of(arena);
 
     if (depot == NULL)
         return;
-    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++)
-        for (struct hs_magazine *magazine = hs_load_relaxed(&depot->magazines[i]); magazine != NULL;
-             magazine = magazine->next)
-            for (uint64_t k = 0; k < magazine->count; k++)
-                visit(arena, magazine->payloads[k], i, context);
+    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
+        const struct hs_magazine *newest = hs_load_relaxed(&depot->magazines[i]);
+
+        if (newest != NULL)
+            for_each_in_magazines(arena, newest, i, visit, context);
+    }
 }
 
 void hs_cache_for_each_pending(struct hs_cache *cache, hs_visit_cached *visit, void *context)
@@ -40,15 +49,17 @@ void hs_cache_for_each_in_outbox(const struct hs_outbox *box, hs_visit_cached *v
     for_each_in_chain(box->arena, box->newest, visit, context);
 }
 
+static void for_each_in_bin(const struct hs_cache *cache, unsigned class_index, hs_visit_cached *visit, void *context)
+{
+    for (void **slot = hs_bin_base(cache, class_index); slot < hs_bin_top(cache, class_index); slot++)
+        visit(cache->arena, *slot, class_index, context);
+}
+
 void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, void *context)
 {
-    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
-        /* Relaxed: nobody else runs. */
-        void **top = hs_load_relaxed(&cache->bins[i].top), **slot = hs_load_relaxed(&cache->records[i].base);
-
-        for (; slot < top; slot++)
-            visit(cache->arena, *slot, i, context);
-    }
+    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++)
+        if (hs_bin_count(cache, i) != 0)
+            for_each_in_bin(cache, i, visit, context);
     for (unsigned i = 0; i < hs_load_relaxed(&cache->unsorted_count); i++)
         visit(cache->arena, cache->unsorted[i], hs_load_relaxed(&cache->unsorted_classes[i]), context);
 }

@@ -11,6 +11,7 @@ struct checker {
     heapster_report *report;
     void *context;
     size_t broken;
+    uint64_t seen_in_depots; /* blocks; where it is none, none has to be found once more */
 };
 
 /* What the tiling of an arena says, to be held against its lists and its account. */
@@ -283,6 +284,14 @@ static void check_tree(struct checker *checker, struct hs_arena *arena, struct h
     (void)expect(checker, blocks == list->blocks, "F5", list, "the tree holds other blocks than the list");
 }
 
+/* Apart from the loop over all lists, most of which are empty. */
+HS_NOINLINE static void check_used_list(struct checker *checker, struct hs_arena *arena, struct hs_freelist *list,
+                                        const struct tally *tally) HS_REQUIRES(list->lock)
+{
+    check_list(checker, arena, list, tally);
+    check_tree(checker, arena, list);
+}
+
 /* ---- caches ------------------------------------------------------------------------------------------------------ */
 
 struct cached_in_arena {
@@ -402,6 +411,7 @@ static void see_depot(struct checker *checker, struct hs_arena *arena)
     if (hs_depot_of(arena) == NULL)
         return;
     hs_cache_for_each_in_depot(arena, see, &found);
+    checker->seen_in_depots += found.blocks;
     (void)expect(checker,
                  found.blocks == hs_load_relaxed(&arena->depot->blocks) &&
                      found.bytes == hs_load_relaxed(&arena->depot->bytes),
@@ -426,29 +436,47 @@ static bool see_in_arena(struct hs_arena *arena, void *context)
 
 static bool unsee_in_arena(struct hs_arena *arena, void *context)
 {
+    const struct checker *checker = context;
+
     if (arena->number == HS_ARENA_FIRST_CLASS)
         return true;
-    hs_cache_for_each_in_inbox(arena, unsee, context);
-    hs_cache_for_each_in_depot(arena, unsee, context);
+    hs_cache_for_each_in_inbox(arena, unsee, NULL);
+    if (checker->seen_in_depots != 0)
+        hs_cache_for_each_in_depot(arena, unsee, NULL);
     return true;
 }
 
 /* ---- arenas and large mappings -------------------------------------------------------------------------------------
  */
 
-static void check_rest(struct checker *checker, const struct hs_arena *arena, const struct tally *tally)
+/* What the accounts of an arena and its lists say together, each of which may go below zero alone. */
+struct balance {
+    uint64_t handed_out, in_flight, used_bytes;
+};
+
+static void add_account(struct balance *balance, const struct hs_account *account)
 {
-    struct hs_account account = hs_arena_account(arena);
+    uint64_t handed_out = hs_wrap_subtract(account->allocations, account->frees);
+    uint64_t in_flight = hs_wrap_subtract(account->claimed, account->settled);
+
+    balance->handed_out = hs_wrap_add(balance->handed_out, handed_out);
+    balance->in_flight = hs_wrap_add(balance->in_flight, in_flight);
+    balance->used_bytes = hs_wrap_add(balance->used_bytes, hs_load_relaxed(&account->used_bytes)); /* under the lock */
+}
+
+static void check_rest(struct checker *checker, const struct hs_arena *arena, const struct tally *tally,
+                       const struct balance *balance)
+{
     struct cached_in_arena cached = {.arena = arena};
 
     hs_cache_for_each_locked(add_runs, &cached);
     (void)expect(checker, tally->cached_blocks == 0, "C2", arena, "a cached block is in no cache");
     (void)expect(checker, tally->runs == cached.runs, "C3", arena, "a run is no cache's");
     (void)expect(checker, tally->busy_blocks == 0, "A3", arena, "a block is in flight at rest");
-    (void)expect(checker, account.claimed == account.settled, "A4", arena, "a claim is in flight at rest");
-    (void)expect(checker, hs_load_relaxed(&account.used_bytes) == tally->used_bytes, "A5", arena,
+    (void)expect(checker, balance->in_flight == 0, "A4", arena, "a claim is in flight at rest");
+    (void)expect(checker, balance->used_bytes == tally->used_bytes, "A5", arena,
                  "used_bytes is not the sum of the used blocks");
-    (void)expect(checker, account.allocations + cached.run_cuts - account.frees == tally->used_blocks, "A5", arena,
+    (void)expect(checker, hs_wrap_add(balance->handed_out, cached.run_cuts) == tally->used_blocks, "A5", arena,
                  "allocations less frees is not the number of used blocks");
 }
 
@@ -510,20 +538,21 @@ static bool check_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 {
     struct checker *checker = context;
     struct tally tally = {.complete = true};
+    struct balance balance = {0};
 
     hs_arena_lock_all(arena);
     for (struct hs_region *region = arena->regions; region != NULL; region = region->next)
         check_region(checker, arena, region, &tally);
     (void)expect(checker, tally.regions == arena->region_count && tally.region_bytes == arena->region_bytes, "A2",
                  arena, "the count of regions or their bytes is wrong");
+    add_account(&balance, &arena->account);
     for (unsigned k = 0; k < HS_LISTS; k++) {
-        if (is_empty(arena, &arena->lists[k], &tally))
-            continue;
-        check_list(checker, arena, &arena->lists[k], &tally);
-        check_tree(checker, arena, &arena->lists[k]);
+        add_account(&balance, &arena->lists[k].account);
+        if (!is_empty(arena, &arena->lists[k], &tally))
+            check_used_list(checker, arena, &arena->lists[k], &tally);
     }
     if (checker->mode == HEAPSTER_CHECK_AT_REST && tally.complete)
-        check_rest(checker, arena, &tally);
+        check_rest(checker, arena, &tally, &balance);
     hs_arena_unlock_all(arena);
     if (hs_heap_has_own_large(arena))
         check_large_set(checker, arena->large);
@@ -532,7 +561,7 @@ static bool check_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 
 size_t hs_check_heap(enum heapster_check_mode mode, heapster_report *report, void *context)
 {
-    struct checker checker = {mode, report, context, 0};
+    struct checker checker = {.mode = mode, .report = report, .context = context};
     bool at_rest = mode == HEAPSTER_CHECK_AT_REST;
 
     hs_mutex_lock(hs_heap_lock());
@@ -543,7 +572,7 @@ size_t hs_check_heap(enum heapster_check_mode mode, heapster_report *report, voi
     hs_heap_for_each_arena_locked(check_arena, &checker);
     if (at_rest) {
         /* Chains first: they end where a block is not in a state of theirs. */
-        hs_heap_for_each_arena_locked(unsee_in_arena, NULL);
+        hs_heap_for_each_arena_locked(unsee_in_arena, &checker);
         hs_cache_for_each_locked(unsee_cache, NULL);
     }
     hs_mutex_unlock(hs_heap_lock());

@@ -13,6 +13,7 @@
 
 bool (*hs_os_fault)(enum hs_os_call call);
 uint64_t (*hs_os_clock)(void);
+char *(*hs_os_place)(size_t bytes);
 _Atomic uint64_t hs_os_calls[HS_OS_CALL_KINDS];
 _Atomic uint64_t hs_os_purged_bytes;
 
@@ -173,16 +174,26 @@ bool hs_os_break_lower(char *end, size_t bytes)
     return lowered;
 }
 
-void *hs_os_map(size_t bytes)
+static char *wished_place(size_t bytes)
+{
+    return HS_UNLIKELY(hs_os_place != NULL) ? hs_os_place(bytes) : NULL;
+}
+
+static void *map_at(char *place, size_t bytes)
 {
     int saved_errno = errno;
     void *base;
 
     if (refused(HS_OS_MMAP))
         return NULL;
-    base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    base = mmap(place, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     errno = saved_errno;
     return base == MAP_FAILED ? NULL : base;
+}
+
+void *hs_os_map(size_t bytes)
+{
+    return map_at(NULL, bytes);
 }
 
 void *hs_os_map_aligned(size_t bytes, size_t alignment, size_t offset)
@@ -191,11 +202,11 @@ void *hs_os_map_aligned(size_t bytes, size_t alignment, size_t offset)
     char *base, *aligned;
 
     if (alignment <= page_bytes)
-        return hs_os_map(bytes);
+        return map_at(wished_place(bytes), bytes);
     if (bytes > (size_t)PTRDIFF_MAX - alignment)
         return NULL;
     mapped_bytes = bytes + alignment - page_bytes;
-    base = hs_os_map(mapped_bytes);
+    base = map_at(wished_place(mapped_bytes), mapped_bytes);
     if (base == NULL)
         return NULL;
     aligned = align_up(base + offset, alignment) - offset;
@@ -221,6 +232,22 @@ bool hs_os_unmap(void *base, size_t bytes)
     return done;
 }
 
+/* Grows where it stands if it can, as the kernel does of itself. */
+static void *move_to(char *place, void *base, size_t old_bytes, size_t new_bytes)
+{
+    void *moved = mremap(base, old_bytes, new_bytes, 0);
+
+    return moved != MAP_FAILED ? moved : mremap(base, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+}
+
+static void *move_mapping(void *base, size_t old_bytes, size_t new_bytes)
+{
+    char *place = wished_place(new_bytes);
+
+    return place != NULL ? move_to(place, base, old_bytes, new_bytes)
+                         : mremap(base, old_bytes, new_bytes, MREMAP_MAYMOVE);
+}
+
 void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
 {
     size_t kept_bytes = may_move ? 0 : new_bytes < old_bytes ? new_bytes : old_bytes;
@@ -231,7 +258,7 @@ void *hs_os_remap(void *base, size_t old_bytes, size_t new_bytes, bool may_move)
         return NULL;
     hs_addresses_leave();
     hs_memory_open((char *)base + kept_bytes, old_bytes - kept_bytes);
-    moved = mremap(base, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
+    moved = may_move ? move_mapping(base, old_bytes, new_bytes) : mremap(base, old_bytes, new_bytes, 0);
     hs_addresses_arrived();
     errno = saved_errno;
     return moved == MAP_FAILED ? NULL : moved;

@@ -37,6 +37,11 @@ extern bool (*hs_os_fault)(enum hs_os_call call);
 /* Where it is not NULL, a test says what time it is. It must not allocate. */
 extern uint64_t (*hs_os_clock)(void);
 
+/* Where it is not NULL, a test says where the next mapping of so many bytes is to go: those that are aligned, and those
+ * that are moved, but none for the allocator's own records. The kernel takes that for a wish; NULL is none. It may be
+ * called under any lock and must not allocate. */
+extern char *(*hs_os_place)(size_t bytes);
+
 /* How often each call was made, failed ones included, and what madvise gave back. Relaxed: statistics only. */
 extern _Atomic uint64_t hs_os_calls[HS_OS_CALL_KINDS];
 extern _Atomic uint64_t hs_os_purged_bytes;

@@ -29,6 +29,7 @@ void hs_mutex_wait(struct hs_mutex *mutex)
 /* The walker holds the most: an arena and all of its lists. */
 enum { HELD_MAX = 80 };
 
+/* By rank, the highest last, since only what is above all others may be taken. */
 static _Thread_local struct {
     const struct hs_mutex *mutex[HELD_MAX];
     unsigned count;
@@ -36,23 +37,21 @@ static _Thread_local struct {
 
 void hs_rank_push(const struct hs_mutex *mutex)
 {
-    for (unsigned i = 0; i < held.count; i++)
-        if (held.mutex[i]->rank >= mutex->rank)
-            __builtin_trap();
-    if (held.count == HELD_MAX)
+    if (held.count == HELD_MAX || (held.count > 0 && held.mutex[held.count - 1]->rank >= mutex->rank))
         __builtin_trap();
     held.mutex[held.count++] = mutex;
 }
 
 void hs_rank_pop(const struct hs_mutex *mutex)
 {
-    for (unsigned i = held.count; i > 0; i--) {
-        if (held.mutex[i - 1] == mutex) {
-            held.mutex[i - 1] = held.mutex[--held.count];
-            return;
-        }
-    }
-    __builtin_trap();
+    unsigned at = held.count;
+
+    while (at > 0 && held.mutex[at - 1] != mutex)
+        at--;
+    if (at == 0)
+        __builtin_trap();
+    for (held.count--; at <= held.count; at++)
+        held.mutex[at - 1] = held.mutex[at];
 }
 
 bool hs_rank_holds(const struct hs_mutex *mutex)

@@ -1,5 +1,6 @@
 /*
- * sync_native: the backend of the seam (sync.h) that programs run on: pthreads and C11 atomics, inline.
+ * sync_native: the backend of the seam (sync.h) that programs run on: pthreads and C11 atomics, inline. With HS_ALONE,
+ * for a process of one thread, the mutexes are those of sync_alone.h.
  *
  * The other backend turns each of these operations into a scheduling point of the explorer (stress/explore). Both
  * define the same names; sync.h includes one of them.
@@ -121,6 +122,10 @@ static inline void hs_mutex_note_holder(struct hs_mutex *mutex)
     hs_store_relaxed(&mutex->holder, hs_thread());
 }
 
+#if defined(HS_ALONE)
+#include "sync_alone.h"
+#else
+
 /* Three without ranks. Two for fork, which holds the locks of all arenas together, and one for who looks at the heap
  * from where it may hold anything, and never waits. */
 static inline void hs_mutex_lock_unranked(struct hs_mutex *mutex) HS_NO_ANALYSIS
@@ -143,5 +148,7 @@ static inline void hs_mutex_unlock_unranked(struct hs_mutex *mutex) HS_NO_ANALYS
     hs_store_relaxed(&mutex->holder, NULL);
     (void)pthread_mutex_unlock(&mutex->native);
 }
+
+#endif
 
 #endif

@@ -114,9 +114,10 @@ void engine_impersonate(unsigned thread)
     execution.current = thread;
 }
 
+/* Those of the execution before, too, which may have had more. */
 static void join_all(void)
 {
-    for (unsigned i = 0; i < execution.thread_count; i++)
+    for (unsigned i = 0; i < THREADS_MOST; i++)
         fiber_join(fibers[i]);
 }
 
