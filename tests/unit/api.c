@@ -33,7 +33,7 @@ static void blocks_are_aligned_and_large_enough(void **state)
         assert_non_null(block);
         assert_int_equal((uintptr_t)block % 16, 0);
         assert_true(heapster_usable_size(block) >= bytes);
-        memset(block, 0xFF, heapster_usable_size(block));
+        fill_whole_block(block, 0xFF);
         heapster_free(block);
     }
     assert_sound();

@@ -147,7 +147,7 @@ static void recycle_and_zero(void *context)
     for (size_t bytes = 1; bytes <= LARGEST_REQUEST; bytes += 1 + bytes / 7) {
         char *dirty = heapster_malloc(bytes), *clean;
 
-        memset(dirty, 0xFF, heapster_usable_size(dirty));
+        fill_whole_block(dirty, 0xFF);
         heapster_free(dirty);
         clean = heapster_calloc(1, bytes);
         REQUIRE(clean == dirty && is_zero(clean, bytes));

@@ -70,7 +70,7 @@ static void payload_is_whole_pages(void **state)
         assert_int_equal((uintptr_t)block % page, 0);
         assert_int_equal(heapster_usable_size(block), (bytes + page - 1) / page * page);
         assert_true(is_zero(block, bytes));
-        memset(block, 1, heapster_usable_size(block));
+        fill_whole_block(block, 1);
         heapster_free(block);
     }
     assert_sound();

@@ -127,7 +127,7 @@ static void blocks_come_and_go_without(unsigned kinds)
         }
         fail_os_calls(0);
         if (blocks[slot] != NULL)
-            memset(blocks[slot], 0xC5, heapster_usable_size(blocks[slot]));
+            fill_whole_block(blocks[slot], 0xC5);
         if (i % 10 == 0)
             REQUIRE(complaints_of(HEAPSTER_CHECK_AT_REST).count == 0);
     }

@@ -317,6 +317,11 @@ bool holds_pattern(const void *block, size_t bytes, unsigned seed)
     return kit_pattern_mismatch(block, 0, bytes, kit_pattern_key(0, seed)) == KIT_INTACT;
 }
 
+void fill_whole_block(void *payload, int byte)
+{
+    memset(payload, byte, heapster_usable_size(payload));
+}
+
 bool is_zero(const void *block, size_t bytes)
 {
     return kit_pattern_first_nonzero(block, bytes) == KIT_INTACT;

@@ -127,6 +127,9 @@ void fill_pattern(void *block, size_t bytes, unsigned seed);
 bool holds_pattern(const void *block, size_t bytes, unsigned seed);
 bool is_zero(const void *block, size_t bytes);
 
+/* All of its usable bytes: where the compiler knew how many were asked for, _FORTIFY_SOURCE would end the program. */
+void fill_whole_block(void *payload, int byte);
+
 /* `number`, unknown to the compiler, which would warn of requests that cannot succeed. */
 size_t unforeseen(size_t number);
 
