@@ -71,8 +71,8 @@ HEAPSTER_API void *heapster_memalign(size_t alignment, size_t bytes) HEAPSTER_AL
 HEAPSTER_API void *heapster_valloc(size_t bytes) HEAPSTER_ALLOCATES HEAPSTER_SIZED(1);
 HEAPSTER_API void *heapster_pvalloc(size_t bytes) HEAPSTER_ALLOCATES;
 
-/* The bytes that may be used at `ptr`, at least as many as asked for; 0 for NULL. Compilers know how many were asked for:
- * with _FORTIFY_SOURCE=3 a program that uses more may be ended. glibc's malloc_usable_size. */
+/* The bytes that may be used at `ptr`, at least as many as asked for; 0 for NULL. Compilers know how many were asked
+ * for: with _FORTIFY_SOURCE=3 a program that uses more may be ended. glibc's malloc_usable_size. */
 HEAPSTER_API size_t heapster_usable_size(const void *ptr);
 
 /* ---- strategies and tuning --------------------------------------------------------------------------------- */

@@ -57,6 +57,8 @@ if(heapster_sanitizer_tools)
         list(APPEND sources ${PROJECT_BINARY_DIR}/sanitizers/${tool}_default_options.c)
     endforeach()
     add_library(heapster_sanitizer_options OBJECT ${sources})
+    # Asked before the run-time is ready: not even by flags of the environment's may they be instrumented.
+    target_compile_options(heapster_sanitizer_options PRIVATE -fno-sanitize=all)
     target_sources(heapster_sanitizers INTERFACE
         $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:$<TARGET_OBJECTS:heapster_sanitizer_options>>)
 endif()
