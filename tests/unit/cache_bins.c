@@ -348,7 +348,7 @@ static void empty_the_depot_while_nothing_is_taken_back(void *context)
     size_t mapped_bytes;
 
     (void)context;
-    hs_options.decay_ms = UINT64_MAX; /* how long the rounds take does not matter */
+    hs_options.decay_ms = UINT32_MAX; /* how long the rounds take does not matter */
     fill_and_empty_the_depot();
     fail_os_calls(1U << HS_OS_MUNMAP);
     fill_and_empty_the_depot();
