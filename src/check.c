@@ -1,18 +1,10 @@
-#include "check.h"
+#include "check_parts.h"
 
 #include "cache_parts.h"
 #include "freetree.h"
 #include "options.h"
 #include "report.h"
 #include "visible_memory.h"
-
-struct checker {
-    enum heapster_check_mode mode;
-    heapster_report *report;
-    void *context;
-    size_t broken;
-    uint64_t seen_in_depots; /* blocks; where it is none, none has to be found once more */
-};
 
 /* What the tiling of an arena says, to be held against its lists and its account. */
 struct tally {
@@ -25,19 +17,11 @@ struct tally {
     bool complete; /* every region was walked to its end */
 };
 
-static void broken(struct checker *checker, const char *invariant, const void *address, const char *text)
+void hs_check_report(struct hs_checker *checker, const char *invariant, const void *address, const char *text)
 {
     checker->broken++;
     if (checker->report != NULL)
         checker->report(invariant, address, text, checker->context);
-}
-
-/* One condition, one number. */
-static bool expect(struct checker *checker, bool holds, const char *invariant, const void *address, const char *text)
-{
-    if (!holds)
-        broken(checker, invariant, address, text);
-    return holds;
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
@@ -57,24 +41,24 @@ static bool is_linked(struct hs_freelist *list, const struct hs_free_block *node
     return hs_freelist_plausible(list, node->previous) && node->previous->next == node;
 }
 
-static void check_free_block(struct checker *checker, struct hs_arena *arena, struct hs_block *block,
+static void check_free_block(struct hs_checker *checker, struct hs_arena *arena, struct hs_block *block,
                              struct tally *tally)
 {
     unsigned index = hs_state_list(hs_block_state(block));
     size_t bytes = hs_block_bytes(block);
     const void *payload = hs_block_payload(block);
 
-    (void)expect(checker, *hs_block_footer_before(hs_block_right(block)) == bytes, "B5", payload,
-                 "the footer of a free block is not its size");
-    (void)expect(checker, is_linked(&arena->lists[index], (struct hs_free_block *)block), "F3", payload,
-                 "a free block is not on the list that its state names");
+    (void)hs_check_expect(checker, *hs_block_footer_before(hs_block_right(block)) == bytes, "B5", payload,
+                          "the footer of a free block is not its size");
+    (void)hs_check_expect(checker, is_linked(&arena->lists[index], (struct hs_free_block *)block), "F3", payload,
+                          "a free block is not on the list that its state names");
     tally->blocks_on[index]++;
     tally->bytes_on[index] += bytes;
 }
 
 /* The tag at `block`, whose left neighbour was in state `left_state` (USED at the start of a region). False where the
  * walk cannot go on. */
-static bool check_tag(struct checker *checker, struct hs_arena *arena, const struct hs_region *region,
+static bool check_tag(struct hs_checker *checker, struct hs_arena *arena, const struct hs_region *region,
                       struct hs_block *block, uint8_t left_state)
 {
     const void *payload = hs_block_payload(block);
@@ -82,26 +66,27 @@ static bool check_tag(struct checker *checker, struct hs_arena *arena, const str
     size_t bytes = hs_block_tile_bytes(block);
     size_t room = (size_t)((char *)hs_region_end_tag(region) - (char *)block);
 
-    (void)expect(checker, hs_block_is_intact(block), "B2", payload, "a tag does not verify");
-    (void)expect(checker, hs_block_left(block) == expected_left, "B4", payload,
-                 "left does not say what the left neighbour is");
-    (void)expect(checker, hs_block_arena(block) == arena->number, "B7", payload, "the arena number is another one");
-    if (!expect(checker, bytes <= room && bytes != 0, "B1", payload, "a block does not end within its region"))
+    (void)hs_check_expect(checker, hs_block_is_intact(block), "B2", payload, "a tag does not verify");
+    (void)hs_check_expect(checker, hs_block_left(block) == expected_left, "B4", payload,
+                          "left does not say what the left neighbour is");
+    (void)hs_check_expect(checker, hs_block_arena(block) == arena->number, "B7", payload,
+                          "the arena number is another one");
+    if (!hs_check_expect(checker, bytes <= room && bytes != 0, "B1", payload, "a block does not end within its region"))
         return false;
-    (void)expect(checker, bytes >= HS_BLOCK_BYTES_LEAST, "B7", payload, "a block is shorter than the least");
+    (void)hs_check_expect(checker, bytes >= HS_BLOCK_BYTES_LEAST, "B7", payload, "a block is shorter than the least");
     return true;
 }
 
-static void check_block(struct checker *checker, struct hs_arena *arena, struct hs_block *block, uint8_t left_state,
+static void check_block(struct hs_checker *checker, struct hs_arena *arena, struct hs_block *block, uint8_t left_state,
                         struct tally *tally)
 {
     uint8_t state = hs_block_state(block);
     const void *payload = hs_block_payload(block);
 
-    if (!expect(checker, state_is_valid(state), "B3", payload, "the state is none that a block can have"))
+    if (!hs_check_expect(checker, state_is_valid(state), "B3", payload, "the state is none that a block can have"))
         return;
     if (hs_state_is_free(state)) {
-        (void)expect(checker, !hs_state_is_free(left_state), "B6", payload, "two neighbours are both free");
+        (void)hs_check_expect(checker, !hs_state_is_free(left_state), "B6", payload, "two neighbours are both free");
         check_free_block(checker, arena, block, tally);
     } else if (state == HS_STATE_BUSY) {
         tally->busy_blocks++;
@@ -114,37 +99,38 @@ static void check_block(struct checker *checker, struct hs_arena *arena, struct 
 }
 
 /* False where the walk cannot go on. */
-static bool check_run(struct checker *checker, const struct hs_block *run)
+static bool check_run(struct hs_checker *checker, const struct hs_block *run)
 {
     size_t uncut_bytes = hs_block_tile_bytes(run);
 
-    return expect(checker,
-                  uncut_bytes >= HS_BLOCK_BYTES_LEAST && uncut_bytes <= hs_block_bytes(run) &&
-                      uncut_bytes % HS_ALIGNMENT == 0,
-                  "B8", hs_block_payload(run), "a run does not say where its uncut part ends");
+    return hs_check_expect(checker,
+                           uncut_bytes >= HS_BLOCK_BYTES_LEAST && uncut_bytes <= hs_block_bytes(run) &&
+                               uncut_bytes % HS_ALIGNMENT == 0,
+                           "B8", hs_block_payload(run), "a run does not say where its uncut part ends");
 }
 
-static void check_map(struct checker *checker, struct hs_region *region)
+static void check_map(struct hs_checker *checker, struct hs_region *region)
 {
     size_t bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
 
     if (hs_region_is_overlay(region)) {
-        (void)expect(checker, hs_region_overlay_find(region->base) == region, "R1", region->base,
-                     "an overlay is not on the list of overlays");
+        (void)hs_check_expect(checker, hs_region_overlay_find(region->base) == region, "R1", region->base,
+                              "an overlay is not on the list of overlays");
         return;
     }
     for (size_t offset = 0; offset < bytes; offset += HS_GRANULE_BYTES)
-        if (!expect(checker, hs_region_find(region->base + offset) == region, "R1", region->base + offset,
-                    "the region map does not lead to the region"))
+        if (!hs_check_expect(checker, hs_region_find(region->base + offset) == region, "R1", region->base + offset,
+                             "the region map does not lead to the region"))
             return;
 }
 
-static void check_region(struct checker *checker, struct hs_arena *arena, struct hs_region *region, struct tally *tally)
+static void check_region(struct hs_checker *checker, struct hs_arena *arena, struct hs_region *region,
+                         struct tally *tally)
 {
     struct hs_block *block = hs_region_first_block(region), *end = hs_region_end_tag(region);
     uint8_t left_state = HS_STATE_USED;
 
-    (void)expect(checker, region->arena == arena, "A2", region->base, "a region leads to another arena");
+    (void)hs_check_expect(checker, region->arena == arena, "A2", region->base, "a region leads to another arena");
     check_map(checker, region);
     tally->regions++;
     tally->region_bytes += hs_load_relaxed(&region->bytes); /* relaxed: under the arena's lock */
@@ -158,10 +144,11 @@ static void check_region(struct checker *checker, struct hs_arena *arena, struct
         left_state = hs_block_state(block);
         block = hs_block_at(block, hs_block_tile_bytes(block));
     }
-    (void)expect(checker, block == end && hs_block_state(end) == HS_STATE_END && hs_block_is_intact(end), "B1", end,
-                 "a region does not end at its END tag");
-    (void)expect(checker, hs_block_left(end) == (hs_state_is_free(left_state) ? 1 + hs_state_list(left_state) : 0),
-                 "B4", end, "the END tag does not say what the last block is");
+    (void)hs_check_expect(checker, block == end && hs_block_state(end) == HS_STATE_END && hs_block_is_intact(end), "B1",
+                          end, "a region does not end at its END tag");
+    (void)hs_check_expect(checker,
+                          hs_block_left(end) == (hs_state_is_free(left_state) ? 1 + hs_state_list(left_state) : 0),
+                          "B4", end, "the END tag does not say what the last block is");
 }
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
@@ -194,7 +181,7 @@ static bool is_empty(const struct hs_arena *arena, const struct hs_freelist *lis
            !bit;
 }
 
-static void check_list(struct checker *checker, struct hs_arena *arena, struct hs_freelist *list,
+static void check_list(struct hs_checker *checker, struct hs_arena *arena, struct hs_freelist *list,
                        const struct tally *tally) HS_REQUIRES(list->lock)
 {
     const struct hs_free_block *previous = NULL, *node = list->head;
@@ -202,30 +189,31 @@ static void check_list(struct checker *checker, struct hs_arena *arena, struct h
     bool cursor_seen = list->cursor == NULL;
     bool bit = (hs_load_relaxed(&arena->nonempty) >> list->index & 1) != 0; /* relaxed: under the list's lock */
 
-    (void)expect(checker, bit == (node != NULL), "A1", list, "a bit of nonempty is not what its list is");
+    (void)hs_check_expect(checker, bit == (node != NULL), "A1", list, "a bit of nonempty is not what its list is");
     while (node != NULL) {
-        if (!expect(checker, lies_in(arena, node), "F2", node, "a link leads outside the arena") ||
-            !expect(checker, node->previous == previous, "F2", node, "next and previous do not agree") ||
-            !expect(checker, blocks <= list->blocks, "F2", node, "a list does not end where its count says"))
+        if (!hs_check_expect(checker, lies_in(arena, node), "F2", node, "a link leads outside the arena") ||
+            !hs_check_expect(checker, node->previous == previous, "F2", node, "next and previous do not agree") ||
+            !hs_check_expect(checker, blocks <= list->blocks, "F2", node, "a list does not end where its count says"))
             return;
-        (void)expect(checker, belongs_on(list, node), "F1", node, "a block is on a list that it does not belong on");
+        (void)hs_check_expect(checker, belongs_on(list, node), "F1", node,
+                              "a block is on a list that it does not belong on");
         cursor_seen |= node == list->cursor;
         blocks++;
         bytes += hs_block_bytes(&node->tag);
         previous = node;
         node = node->next;
     }
-    (void)expect(checker, list->tail == previous, "F2", list, "the tail is not where the list ends");
-    (void)expect(checker, list->blocks == blocks && list->bytes == bytes, "F4", list,
-                 "a list's count of blocks or bytes is wrong");
-    (void)expect(checker, cursor_seen, "F6", list->cursor, "the cursor is not on its list");
+    (void)hs_check_expect(checker, list->tail == previous, "F2", list, "the tail is not where the list ends");
+    (void)hs_check_expect(checker, list->blocks == blocks && list->bytes == bytes, "F4", list,
+                          "a list's count of blocks or bytes is wrong");
+    (void)hs_check_expect(checker, cursor_seen, "F6", list->cursor, "the cursor is not on its list");
     if (tally->complete)
-        (void)expect(checker, tally->blocks_on[list->index] == blocks && tally->bytes_on[list->index] == bytes, "F3",
-                     list, "the regions hold other free blocks than the list");
+        (void)hs_check_expect(checker, tally->blocks_on[list->index] == blocks && tally->bytes_on[list->index] == bytes,
+                              "F3", list, "the regions hold other free blocks than the list");
 }
 
 /* Verifies the node and returns its in-order successor; the tree is walked without a stack. */
-static bool check_tree_node(struct checker *checker, struct hs_arena *arena, const struct hs_freelist *list,
+static bool check_tree_node(struct hs_checker *checker, struct hs_arena *arena, const struct hs_freelist *list,
                             const struct hs_free_block *node, const struct hs_free_block *before)
 {
     uint32_t largest = (uint32_t)(hs_block_bytes(&node->tag) / HS_ALIGNMENT);
@@ -235,17 +223,17 @@ static bool check_tree_node(struct checker *checker, struct hs_arena *arena, con
 
         if (child == NULL)
             continue;
-        if (!expect(checker, lies_in(arena, child) && child->parent == node, "F5", node,
-                    "a child of the tree does not point back"))
+        if (!hs_check_expect(checker, lies_in(arena, child) && child->parent == node, "F5", node,
+                             "a child of the tree does not point back"))
             return false;
-        (void)expect(checker, hs_freetree_priority(child) <= hs_freetree_priority(node), "F5", child,
-                     "the tree is no heap by priority");
+        (void)hs_check_expect(checker, hs_freetree_priority(child) <= hs_freetree_priority(node), "F5", child,
+                              "the tree is no heap by priority");
         if (child->largest_below > largest)
             largest = child->largest_below;
     }
-    (void)expect(checker, node->largest_below == largest, "F5", node, "the largest below a node is wrong");
+    (void)hs_check_expect(checker, node->largest_below == largest, "F5", node, "the largest below a node is wrong");
     if (before != NULL)
-        (void)expect(checker, hs_freetree_before(list, before, node), "F5", node, "the tree is out of order");
+        (void)hs_check_expect(checker, hs_freetree_before(list, before, node), "F5", node, "the tree is out of order");
     return true;
 }
 
@@ -256,7 +244,7 @@ static const struct hs_free_block *leftmost(const struct hs_free_block *node, co
     return node;
 }
 
-static void check_tree(struct checker *checker, struct hs_arena *arena, struct hs_freelist *list)
+static void check_tree(struct hs_checker *checker, struct hs_arena *arena, struct hs_freelist *list)
     HS_REQUIRES(list->lock)
 {
     const struct hs_free_block *node = list->root, *before = NULL;
@@ -264,8 +252,8 @@ static void check_tree(struct checker *checker, struct hs_arena *arena, struct h
 
     if (list->index < HS_EXACT_LISTS)
         return;
-    if (node != NULL &&
-        !expect(checker, lies_in(arena, node) && node->parent == NULL, "F5", list, "the root of a tree is none"))
+    if (node != NULL && !hs_check_expect(checker, lies_in(arena, node) && node->parent == NULL, "F5", list,
+                                         "the root of a tree is none"))
         return;
     node = leftmost(node, arena);
     while (node != NULL && blocks <= list->blocks) {
@@ -281,169 +269,15 @@ static void check_tree(struct checker *checker, struct hs_arena *arena, struct h
             node = node->parent;
         }
     }
-    (void)expect(checker, blocks == list->blocks, "F5", list, "the tree holds other blocks than the list");
+    (void)hs_check_expect(checker, blocks == list->blocks, "F5", list, "the tree holds other blocks than the list");
 }
 
 /* Apart from the loop over all lists, most of which are empty. */
-HS_NOINLINE static void check_used_list(struct checker *checker, struct hs_arena *arena, struct hs_freelist *list,
+HS_NOINLINE static void check_used_list(struct hs_checker *checker, struct hs_arena *arena, struct hs_freelist *list,
                                         const struct tally *tally) HS_REQUIRES(list->lock)
 {
     check_list(checker, arena, list, tally);
     check_tree(checker, arena, list);
-}
-
-/* ---- caches ------------------------------------------------------------------------------------------------------ */
-
-struct cached_in_arena {
-    const struct hs_arena *arena;
-    uint64_t runs, run_cuts;
-};
-
-static void add_runs(struct hs_cache *cache, void *context)
-{
-    struct cached_in_arena *cached = context;
-
-    if (cache->arena != cached->arena)
-        return;
-    cached->runs += cache->run != NULL;
-    cached->run_cuts += hs_load_relaxed(&cache->run_cuts); /* relaxed: at rest */
-}
-
-/* What is found in one place. */
-struct found {
-    struct checker *checker;
-    uint8_t state; /* CACHED, or in chains SENT */
-    uint64_t blocks, bytes;
-};
-
-/* Marks the block SEEN, so that a second place that holds it is noticed. */
-static void see(struct hs_arena *arena, void *payload, unsigned class_index, void *context)
-{
-    struct found *found = context;
-    struct hs_block *block = hs_block_of(payload);
-
-    if (!expect(found->checker, hs_block_is_intact(block) && hs_block_state(block) == found->state, "C1", payload,
-                "a cached block does not say so, or is in two places"))
-        return;
-    hs_block_set_state(block, HS_STATE_SEEN);
-    (void)expect(found->checker, hs_block_arena(block) == arena->number, "C1", payload,
-                 "a cached block is of another arena");
-    if (class_index != HS_CLASS_NONE)
-        (void)expect(found->checker, hs_block_bytes(block) == hs_class_bytes(class_index), "C4", payload,
-                     "a block is in the bin of another class");
-    found->blocks++;
-    found->bytes += hs_block_bytes(block);
-}
-
-/* What is in no bin and no depot is in a chain. */
-static void unsee(struct hs_arena *arena, void *payload, unsigned class_index, void *context)
-{
-    (void)arena;
-    (void)context;
-    if (hs_block_state(hs_block_of(payload)) == HS_STATE_SEEN)
-        hs_block_set_state(hs_block_of(payload), class_index != HS_CLASS_NONE ? HS_STATE_CACHED : HS_STATE_SENT);
-}
-
-static bool bins_are_sound(struct checker *checker, const struct hs_cache *cache)
-{
-    bool sound = true;
-
-    for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
-        void **base = hs_load_relaxed(&cache->records[i].base); /* relaxed: at rest */
-        void **top = hs_load_relaxed(&cache->bins[i].top);
-
-        sound &= expect(checker, base[-1] == HS_SENTINEL && base <= top && top <= cache->bins[i].full, "C4", cache,
-                        "a bin's stack is out of its bounds");
-    }
-    return sound & expect(checker, hs_load_relaxed(&cache->unsorted_count) < HS_UNSORTED_MOST, "C4", cache,
-                          "there are more unsorted blocks than have room");
-}
-
-static void see_cache(struct hs_cache *cache, void *context)
-{
-    struct checker *checker = context;
-    struct found found = {.checker = checker, .state = HS_STATE_CACHED};
-
-    if (bins_are_sound(checker, cache))
-        hs_cache_for_each_in_bins(cache, see, &found);
-    for (unsigned i = 0; i < HS_OUTBOXES; i++) {
-        const struct hs_outbox *box = &cache->outboxes[i];
-
-        found = (struct found){.checker = checker, .state = HS_STATE_SENT};
-        hs_cache_for_each_in_outbox(box, see, &found);
-        (void)expect(checker,
-                     found.blocks == hs_load_relaxed(&box->blocks) && found.bytes == hs_load_relaxed(&box->bytes), "C5",
-                     box, "an outbox holds other blocks than it says");
-    }
-    if (cache->run != NULL)
-        (void)expect(checker,
-                     hs_block_state(cache->run) == HS_STATE_RUN &&
-                         hs_block_tile_bytes(cache->run) == hs_load_relaxed(&cache->run_bytes),
-                     "C3", hs_block_payload(cache->run),
-                     "a cache's run is none, or cut elsewhere than the cache knows");
-}
-
-static void unsee_cache(struct hs_cache *cache, void *context)
-{
-    hs_cache_for_each_pending(cache, unsee, context);
-    for (unsigned i = 0; i < HS_OUTBOXES; i++)
-        hs_cache_for_each_in_outbox(&cache->outboxes[i], unsee, context);
-    hs_cache_for_each_in_bins(cache, unsee, context);
-}
-
-struct mail {
-    struct found found;
-    const struct hs_arena *arena;
-};
-
-static void see_pending(struct hs_cache *cache, void *context)
-{
-    struct mail *mail = context;
-
-    if (cache->arena == mail->arena)
-        hs_cache_for_each_pending(cache, see, &mail->found);
-}
-
-static void see_depot(struct checker *checker, struct hs_arena *arena)
-{
-    struct found found = {.checker = checker, .state = HS_STATE_CACHED};
-
-    if (hs_depot_of(arena) == NULL)
-        return;
-    hs_cache_for_each_in_depot(arena, see, &found);
-    checker->seen_in_depots += found.blocks;
-    (void)expect(checker,
-                 found.blocks == hs_load_relaxed(&arena->depot->blocks) &&
-                     found.bytes == hs_load_relaxed(&arena->depot->bytes),
-                 "C5", arena->depot, "a depot holds other blocks than it says");
-}
-
-static bool see_in_arena(struct hs_arena *arena, void *context)
-{
-    struct mail mail = {{.checker = context, .state = HS_STATE_SENT}, arena};
-
-    if (arena->number == HS_ARENA_FIRST_CLASS)
-        return true;
-    hs_cache_for_each_in_inbox(arena, see, &mail.found);
-    hs_cache_for_each_locked(see_pending, &mail);
-    (void)expect(mail.found.checker,
-                 mail.found.blocks == hs_load_relaxed(&arena->inbox_blocks) &&
-                     mail.found.bytes == hs_load_relaxed(&arena->inbox_bytes),
-                 "C5", arena, "an inbox holds other blocks than it says");
-    see_depot(context, arena);
-    return true;
-}
-
-static bool unsee_in_arena(struct hs_arena *arena, void *context)
-{
-    const struct checker *checker = context;
-
-    if (arena->number == HS_ARENA_FIRST_CLASS)
-        return true;
-    hs_cache_for_each_in_inbox(arena, unsee, NULL);
-    if (checker->seen_in_depots != 0)
-        hs_cache_for_each_in_depot(arena, unsee, NULL);
-    return true;
 }
 
 /* ---- arenas and large mappings -------------------------------------------------------------------------------------
@@ -464,20 +298,35 @@ static void add_account(struct balance *balance, const struct hs_account *accoun
     balance->used_bytes = hs_wrap_add(balance->used_bytes, hs_load_relaxed(&account->used_bytes)); /* under the lock */
 }
 
-static void check_rest(struct checker *checker, const struct hs_arena *arena, const struct tally *tally,
+struct cached_in_arena {
+    const struct hs_arena *arena;
+    uint64_t runs, run_cuts;
+};
+
+static void add_runs(struct hs_cache *cache, void *context)
+{
+    struct cached_in_arena *cached = context;
+
+    if (cache->arena != cached->arena)
+        return;
+    cached->runs += cache->run != NULL;
+    cached->run_cuts += hs_load_relaxed(&cache->run_cuts); /* relaxed: at rest */
+}
+
+static void check_rest(struct hs_checker *checker, const struct hs_arena *arena, const struct tally *tally,
                        const struct balance *balance)
 {
     struct cached_in_arena cached = {.arena = arena};
 
     hs_cache_for_each_locked(add_runs, &cached);
-    (void)expect(checker, tally->cached_blocks == 0, "C2", arena, "a cached block is in no cache");
-    (void)expect(checker, tally->runs == cached.runs, "C3", arena, "a run is no cache's");
-    (void)expect(checker, tally->busy_blocks == 0, "A3", arena, "a block is in flight at rest");
-    (void)expect(checker, balance->in_flight == 0, "A4", arena, "a claim is in flight at rest");
-    (void)expect(checker, balance->used_bytes == tally->used_bytes, "A5", arena,
-                 "used_bytes is not the sum of the used blocks");
-    (void)expect(checker, hs_wrap_add(balance->handed_out, cached.run_cuts) == tally->used_blocks, "A5", arena,
-                 "allocations less frees is not the number of used blocks");
+    (void)hs_check_expect(checker, tally->cached_blocks == 0, "C2", arena, "a cached block is in no cache");
+    (void)hs_check_expect(checker, tally->runs == cached.runs, "C3", arena, "a run is no cache's");
+    (void)hs_check_expect(checker, tally->busy_blocks == 0, "A3", arena, "a block is in flight at rest");
+    (void)hs_check_expect(checker, balance->in_flight == 0, "A4", arena, "a claim is in flight at rest");
+    (void)hs_check_expect(checker, balance->used_bytes == tally->used_bytes, "A5", arena,
+                          "used_bytes is not the sum of the used blocks");
+    (void)hs_check_expect(checker, hs_wrap_add(balance->handed_out, cached.run_cuts) == tally->used_blocks, "A5", arena,
+                          "allocations less frees is not the number of used blocks");
 }
 
 static bool touches_another(const struct hs_large_set *set, const struct hs_region *region, size_t region_bytes)
@@ -488,26 +337,27 @@ static bool touches_another(const struct hs_large_set *set, const struct hs_regi
     return false;
 }
 
-static void check_large_cache_locked(struct checker *checker, struct hs_large_set *set) HS_REQUIRES(set->lock)
+static void check_large_cache_locked(struct hs_checker *checker, struct hs_large_set *set) HS_REQUIRES(set->lock)
 {
     size_t runs = 0, bytes = 0, page = hs_os_page_bytes();
 
     for (struct hs_region *run = set->cached; run != NULL; run = run->next) {
         size_t run_bytes = hs_load_relaxed(&run->bytes); /* relaxed: under the set's lock */
 
-        (void)expect(checker, ((uintptr_t)run->base | run_bytes) % page == 0 && run_bytes >= HS_GRANULE_BYTES, "L5",
-                     run->base, "a run in the cache is not whole pages, or too short");
-        (void)expect(checker, !run->is_live && hs_region_find(hs_large_payload(run)) == NULL, "L5", run->base,
-                     "a run in the cache is in use");
-        (void)expect(checker, !touches_another(set, run, run_bytes), "L5", run->base, "two runs in the cache touch");
+        (void)hs_check_expect(checker, ((uintptr_t)run->base | run_bytes) % page == 0 && run_bytes >= HS_GRANULE_BYTES,
+                              "L5", run->base, "a run in the cache is not whole pages, or too short");
+        (void)hs_check_expect(checker, !run->is_live && hs_region_find(hs_large_payload(run)) == NULL, "L5", run->base,
+                              "a run in the cache is in use");
+        (void)hs_check_expect(checker, !touches_another(set, run, run_bytes), "L5", run->base,
+                              "two runs in the cache touch");
         runs++;
         bytes += run_bytes;
     }
-    (void)expect(checker, runs == set->cached_runs && bytes == set->cached_bytes, "L5", set,
-                 "a cache's count of runs or bytes is wrong");
+    (void)hs_check_expect(checker, runs == set->cached_runs && bytes == set->cached_bytes, "L5", set,
+                          "a cache's count of runs or bytes is wrong");
 }
 
-static void check_large_set(struct checker *checker, struct hs_large_set *set)
+static void check_large_set(struct hs_checker *checker, struct hs_large_set *set)
 {
     uint64_t blocks = 0, bytes = 0;
     size_t page = hs_os_page_bytes();
@@ -517,34 +367,35 @@ static void check_large_set(struct checker *checker, struct hs_large_set *set)
         size_t region_bytes = hs_load_relaxed(&region->bytes); /* relaxed: under the set's lock */
         struct hs_block *tag = hs_block_of(hs_large_payload(region));
 
-        (void)expect(checker,
-                     hs_block_is_intact(tag) && hs_block_state(tag) == HS_STATE_LARGE &&
-                         hs_block_arena(tag) == HS_ARENA_LARGE,
-                     "L1", hs_large_payload(region), "the tag of a large block does not verify");
-        (void)expect(checker, hs_region_find(hs_large_payload(region)) == region && region->set == set, "L2",
-                     hs_large_payload(region), "the region map does not lead to a large block");
-        (void)expect(checker, ((uintptr_t)region->base | region_bytes) % page == 0 && region_bytes >= HS_GRANULE_BYTES,
-                     "L4", region->base, "a large mapping is not whole pages, or too short");
+        (void)hs_check_expect(checker,
+                              hs_block_is_intact(tag) && hs_block_state(tag) == HS_STATE_LARGE &&
+                                  hs_block_arena(tag) == HS_ARENA_LARGE,
+                              "L1", hs_large_payload(region), "the tag of a large block does not verify");
+        (void)hs_check_expect(checker, hs_region_find(hs_large_payload(region)) == region && region->set == set, "L2",
+                              hs_large_payload(region), "the region map does not lead to a large block");
+        (void)hs_check_expect(checker,
+                              ((uintptr_t)region->base | region_bytes) % page == 0 && region_bytes >= HS_GRANULE_BYTES,
+                              "L4", region->base, "a large mapping is not whole pages, or too short");
         blocks++;
         bytes += region_bytes;
     }
-    (void)expect(checker, blocks == set->blocks && bytes == set->bytes, "L3", set,
-                 "a set's count of large blocks or bytes is wrong");
+    (void)hs_check_expect(checker, blocks == set->blocks && bytes == set->bytes, "L3", set,
+                          "a set's count of large blocks or bytes is wrong");
     check_large_cache_locked(checker, set);
     hs_mutex_unlock(&set->lock);
 }
 
 static bool check_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 {
-    struct checker *checker = context;
+    struct hs_checker *checker = context;
     struct tally tally = {.complete = true};
     struct balance balance = {0};
 
     hs_arena_lock_all(arena);
     for (struct hs_region *region = arena->regions; region != NULL; region = region->next)
         check_region(checker, arena, region, &tally);
-    (void)expect(checker, tally.regions == arena->region_count && tally.region_bytes == arena->region_bytes, "A2",
-                 arena, "the count of regions or their bytes is wrong");
+    (void)hs_check_expect(checker, tally.regions == arena->region_count && tally.region_bytes == arena->region_bytes,
+                          "A2", arena, "the count of regions or their bytes is wrong");
     add_account(&balance, &arena->account);
     for (unsigned k = 0; k < HS_LISTS; k++) {
         add_account(&balance, &arena->lists[k].account);
@@ -561,20 +412,15 @@ static bool check_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
 
 size_t hs_check_heap(enum heapster_check_mode mode, heapster_report *report, void *context)
 {
-    struct checker checker = {.mode = mode, .report = report, .context = context};
+    struct hs_checker checker = {.mode = mode, .report = report, .context = context};
     bool at_rest = mode == HEAPSTER_CHECK_AT_REST;
 
     hs_mutex_lock(hs_heap_lock());
-    if (at_rest) {
-        hs_cache_for_each_locked(see_cache, &checker);
-        hs_heap_for_each_arena_locked(see_in_arena, &checker);
-    }
+    if (at_rest)
+        hs_check_see_caches(&checker);
     hs_heap_for_each_arena_locked(check_arena, &checker);
-    if (at_rest) {
-        /* Chains first: they end where a block is not in a state of theirs. */
-        hs_heap_for_each_arena_locked(unsee_in_arena, &checker);
-        hs_cache_for_each_locked(unsee_cache, NULL);
-    }
+    if (at_rest)
+        hs_check_unsee_caches(&checker);
     hs_mutex_unlock(hs_heap_lock());
     check_large_set(&checker, &hs_heap_large);
     return checker.broken;
