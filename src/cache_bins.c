@@ -34,7 +34,9 @@ void hs_cache_init(struct hs_cache *cache, struct hs_arena *arena)
     for (unsigned i = 0; i < HS_CLASSES; i++) {
         hs_bin_set_top(cache, i, HS_NO_SLOTS);
         cache->bins[i].full = HS_NO_SLOTS;
-        cache->records[i] = (struct hs_bin_record){.base = HS_NO_SLOTS, .seen_top = HS_NO_SLOTS, .batch = 1};
+        hs_store_relaxed(&cache->records[i].base, HS_NO_SLOTS);
+        cache->records[i].seen_top = HS_NO_SLOTS;
+        cache->records[i].batch = 1;
     }
 }
 
