@@ -93,6 +93,28 @@ static const char preamble[] =
     "    settle(slot, block, bytes, 16, arena);\n"
     "}\n"
     "\n"
+    "static void burst(size_t wanted, size_t bytes, int order)\n"
+    "{\n"
+    "    static unsigned char *blocks[65536];\n"
+    "    size_t count = 0, half;\n"
+    "\n"
+    "    while (count < wanted && (blocks[count] = malloc(bytes)) != NULL) {\n"
+    "        memcpy(blocks[count], &count, sizeof count);\n"
+    "        memcpy(blocks[count] + bytes - sizeof count, &count, sizeof count);\n"
+    "        count++;\n"
+    "    }\n"
+    "    half = (count + 1) / 2;\n"
+    "    for (size_t step = 0; step < count; step++) {\n"
+    "        size_t at = order == 0 ? step : order == 1 ? count - 1 - step :\n"
+    "                    order == 2 ? (step < half ? 2 * step : 2 * (step - half) + 1) :\n"
+    "                    step % 2 == 0 ? step / 2 : count - 1 - step / 2;\n"
+    "\n"
+    "        if (memcmp(blocks[at], &at, sizeof at) || memcmp(blocks[at] + bytes - sizeof at, &at, sizeof at))\n"
+    "            fail(\"one of many blocks changed\", (int)at);\n"
+    "        free(blocks[at]);\n"
+    "    }\n"
+    "}\n"
+    "\n"
     "static void use_all(int slot)\n"
     "{\n"
     "    size_t usable = malloc_usable_size(slots[slot].block);\n"
@@ -215,7 +237,7 @@ static void emit_resize(FILE *out, const struct fuzz_op *op)
                       op->slot, lane, op->slot, op->bytes, op->bytes, lane + 1);
 }
 
-static void emit_on_heap(FILE *out, const struct fuzz_op *op)
+static void emit_on_heap(FILE *out, const struct fuzz_op *op, size_t *burst_left)
 {
     static const char *const strategies[] = {"HEAPSTER_FIRST_FIT", "HEAPSTER_NEXT_FIT", "HEAPSTER_BEST_FIT",
                                              "HEAPSTER_WORST_FIT", "(enum heapster_strategy)4"};
@@ -250,12 +272,16 @@ static void emit_on_heap(FILE *out, const struct fuzz_op *op)
     case PLAY_ARENA_DESTROY:
         (void)fprintf(out, "destroy(%u);\n", lane);
         break;
+    case PLAY_BURST:
+        (void)fprintf(out, "burst(%zuU, %zuU, %d);\n", player_burst_count(op, burst_left), player_burst_bytes(op),
+                      op->extra % 4);
+        break;
     default:
         (void)fprintf(out, "/* %s only looks */\n", player_kinds[op->kind - 1].name);
     }
 }
 
-static void emit_op(FILE *out, const struct fuzz_op *op)
+static void emit_op(FILE *out, const struct fuzz_op *op, size_t *burst_left)
 {
     unsigned fields = player_kinds[op->kind - 1].fields;
     bool resizes = op->kind == PLAY_REALLOC || op->kind == PLAY_REALLOCARRAY || op->kind == PLAY_ARENA_REALLOC;
@@ -275,12 +301,14 @@ static void emit_op(FILE *out, const struct fuzz_op *op)
         (void)fprintf(out, "release(%u); ", op->slot);
         emit_block(out, op);
     } else {
-        emit_on_heap(out, op);
+        emit_on_heap(out, op, burst_left);
     }
 }
 
 void player_emit(FILE *out, const struct fuzz_program *program)
 {
+    size_t burst_left = PLAYER_BURST_BLOCKS;
+
     (void)fprintf(out,
                   "/* cc reproduce.c && ./a.out. With Heapster: -DWITH_HEAPSTER, its header and its library. */\n");
     (void)fprintf(out, "static const int sources[] = {%d, %d, %d, %d};\n", program->header[1] & 3,
@@ -289,7 +317,7 @@ void player_emit(FILE *out, const struct fuzz_program *program)
     (void)fprintf(out, "int main(void)\n{\n    unsigned char *block = NULL;\n\n    (void)block;\n    (void)sources;\n");
     (void)fprintf(out, "    HEAPSTER(heapster_set_strategy(%d));\n", program->header[0] & 3);
     for (unsigned i = 0; i < program->op_count; i++)
-        emit_op(out, &program->ops[i]);
+        emit_op(out, &program->ops[i], &burst_left);
     (void)fprintf(out, "    for (int lane = 0; lane < ARENAS; lane++)\n        destroy(lane);\n");
     (void)fprintf(out, "    for (int slot = 0; slot < SLOTS; slot++)\n        release(slot);\n");
     (void)fprintf(out, "    HEAPSTER(heapster_check(HEAPSTER_CHECK_AT_REST, NULL, NULL) == 0 ? 0 : (abort(), 0));\n");

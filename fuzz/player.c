@@ -333,6 +333,7 @@ static void forget_past(void)
 void player_begin(const struct fuzz_program *program)
 {
     memset(&player, 0, sizeof player);
+    player.burst_left = PLAYER_BURST_BLOCKS;
     player_now_ms += between_programs_ms;
     place_program();
     forget_past();

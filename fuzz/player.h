@@ -48,12 +48,13 @@ enum player_kind {
     PLAY_ARENA_ALIGNED_ALLOC,
     PLAY_ARENA_SET_STRATEGY,
     PLAY_ARENA_DESTROY,
-    PLAY_KINDS = PLAY_ARENA_DESTROY
+    PLAY_BURST, /* many blocks at once, allocated and freed */
+    PLAY_KINDS = PLAY_BURST
 };
 
 extern const struct fuzz_kind player_kinds[PLAY_KINDS];
 
-enum { PLAYER_ARENAS = 4, PLAYER_MEMORY_BYTES = 512 * 1024 };
+enum { PLAYER_ARENAS = 4, PLAYER_MEMORY_BYTES = 512 * 1024, PLAYER_BURST_BLOCKS = 72 * 1024 };
 
 /* Larger blocks are written at their edges only, where tags, links and footers of free blocks come to lie. */
 enum { PLAYER_WHOLE_BYTES = 1024, PLAYER_EDGE_BYTES = 128 };
@@ -80,6 +81,7 @@ struct player {
     struct player_arena arenas[PLAYER_ARENAS];
     bool may_fail; /* OS calls are made to fail */
     uint64_t born;
+    size_t burst_left; /* blocks that bursts may still allocate */
 };
 
 extern struct player player;
@@ -132,6 +134,12 @@ void player_destroy_arena(unsigned lane);
 void player_overflow(const struct fuzz_op *op, const struct player_slot *slot);
 void player_create_oddly(unsigned which);
 void player_print_stats(const struct fuzz_op *op);
+
+/* player_burst.c */
+void player_burst(const struct fuzz_op *op);
+size_t player_burst_bytes(const struct fuzz_op *op);
+/* How many blocks; they are taken from what is left to the program. */
+size_t player_burst_count(const struct fuzz_op *op, size_t *left);
 
 /* Calls of the API are made between the two: errno must come back as it was, where `failed` is false. */
 enum { PLAYER_ERRNO = 77 };

@@ -42,6 +42,7 @@ const struct fuzz_kind player_kinds[PLAY_KINDS] = {
     {"arena_aligned_alloc", ARENA_MAKES | FUZZ_ALIGNMENT, 30},
     {"arena_set_strategy", FUZZ_LANE | FUZZ_EXTRA, 10},
     {"arena_destroy", FUZZ_LANE, 5},
+    {"burst", FUZZ_BYTES | FUZZ_COUNT | FUZZ_EXTRA, 2},
 };
 
 /* Calls take a product: count times bytes each. */
@@ -373,6 +374,9 @@ static void perform_on_heap(const struct fuzz_op *op)
         break;
     case PLAY_ARENA_DESTROY:
         player_destroy_arena(op->lane % PLAYER_ARENAS);
+        break;
+    case PLAY_BURST:
+        player_burst(op);
         break;
     default:
         break;
