@@ -86,4 +86,14 @@ static inline size_t hs_bytes_to_multiple(uintptr_t address, size_t alignment)
 #define HS_HAS_SHADOW 0
 #endif
 
+/* MemorySanitizer has its shadow only when constructors run, and does not see the dynamic linker initialise memory. */
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define HS_SHADOW_KNOWS_NO_LOADER 1
+#endif
+#endif
+#if !defined(HS_SHADOW_KNOWS_NO_LOADER)
+#define HS_SHADOW_KNOWS_NO_LOADER 0
+#endif
+
 #endif

@@ -15,5 +15,7 @@ const char *kit_scenario_obstacle(const struct kit_scenario *scenario, const str
         return "a sanitizer's malloc does not come through a fork among threads";
     if ((scenario->needs & KIT_NEEDS_REFUSALS) != 0 && HS_HAS_SHADOW && !allocator->is_heapster)
         return "a sanitizer's malloc ends the process where it has no memory";
+    if ((scenario->needs & KIT_NEEDS_LOADER) != 0 && HS_SHADOW_KNOWS_NO_LOADER)
+        return "MemorySanitizer does not see what the dynamic linker does";
     return scenario->obstacle != NULL ? scenario->obstacle() : NULL;
 }

@@ -15,7 +15,8 @@ enum kit_need {
     KIT_NEEDS_HEAPSTER = 1,  /* calls heapster.h, or what lies behind it */
     KIT_NEEDS_NO_SHADOW = 2, /* limits address space or mappings, of which a sanitizer's shadow takes more */
     KIT_NEEDS_FORK = 4,      /* forks while other threads are in the allocator */
-    KIT_NEEDS_REFUSALS = 8   /* asks for what no allocator has */
+    KIT_NEEDS_REFUSALS = 8,  /* asks for what no allocator has */
+    KIT_NEEDS_LOADER = 16    /* code before constructors, thread-local memory of libraries that come later */
 };
 
 struct kit_scenario {

@@ -272,6 +272,7 @@ static void end(struct kit_run *run)
 const struct kit_scenario stress_libraries = {
     .name = "libraries",
     .summary = "libraries loaded and unloaded, with destructors that allocate in a thread's last moments",
+    .needs = KIT_NEEDS_LOADER,
     .uses_libc = true,
     .blocks_of_thread = OWN_SHARE + SHARE,
     .slots = SLOTS,

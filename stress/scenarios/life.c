@@ -145,6 +145,7 @@ static void work(struct kit_thread *thread)
 const struct kit_scenario stress_life = {
     .name = "life",
     .summary = "processes started again and again that allocate before main and until their very end",
+    .needs = KIT_NEEDS_LOADER,
     .uses_libc = true,
     .blocks_of_thread = 128,
     .slots = 64,
