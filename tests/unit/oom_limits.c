@@ -12,12 +12,8 @@ enum { BLOCKS = 4000, BLOCK_BYTES = 100000 };
 
 static unsigned char *blocks[BLOCKS];
 
-static void set_limit(int resource, rlim_t soft, rlim_t hard)
-{
-    struct rlimit limit = {soft, hard};
-
-    REQUIRE(setrlimit((__rlimit_resource_t)resource, &limit) == 0);
-}
+/* glibc and musl have different types for what is limited. */
+#define SET_LIMIT(resource, soft, hard) REQUIRE(setrlimit((resource), &(struct rlimit){(soft), (hard)}) == 0)
 
 /* Takes blocks until there are no more; returns how many. */
 static unsigned take_all(void)
@@ -53,7 +49,7 @@ static void run_out_of_address_space(void *context)
     void *large;
 
     (void)context;
-    set_limit(RLIMIT_AS, bytes, bytes);
+    SET_LIMIT(RLIMIT_AS, bytes, bytes);
     count = take_all();
     REQUIRE(count > ROOM / BLOCK_BYTES / 2 && count < BLOCKS);
     errno = 0;
@@ -83,7 +79,7 @@ static void live_without_a_break(void *context)
 
     (void)context;
     REQUIRE(getrlimit(RLIMIT_DATA, &limit) == 0);
-    set_limit(RLIMIT_DATA, 0, limit.rlim_max);
+    SET_LIMIT(RLIMIT_DATA, 0, limit.rlim_max);
     REQUIRE(sbrk((intptr_t)1 << 20) == (void *)-1);
     count = take_all();
     REQUIRE(count == BLOCKS);
@@ -121,7 +117,7 @@ static void live_without_any_growth(void *context)
         fill_pattern(blocks[count], 1000, count);
         count++;
     }
-    set_limit(RLIMIT_DATA, 0, 0);
+    SET_LIMIT(RLIMIT_DATA, 0, 0);
     errno = 0;
     grown = heapster_realloc(large, (size_t)1 << 30);
     REQUIRE(grown == NULL && errno == ENOMEM && holds_pattern(large, (size_t)1 << 20, 9));
