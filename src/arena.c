@@ -384,6 +384,13 @@ bool hs_arena_resize(struct hs_arena *arena, struct hs_block *block, size_t bloc
 
 /* ---- the whole arena ------------------------------------------------------------------------------------------ */
 
+void hs_arena_destroy_locks(struct hs_arena *arena)
+{
+    hs_mutex_destroy(&arena->lock);
+    for (unsigned k = 0; k < HS_LISTS; k++)
+        hs_mutex_destroy(&arena->lists[k].lock);
+}
+
 void hs_arena_lock_all(struct hs_arena *arena) HS_NO_ANALYSIS
 {
     hs_mutex_lock(&arena->lock);

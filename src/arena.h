@@ -135,6 +135,9 @@ void hs_arena_decay(struct hs_arena *arena, uint64_t now_ms);
  * list of the mappings that the kernel would not take; NULL as a rule. */
 struct hs_region *hs_arena_return_regions(struct hs_arena *arena);
 
+/* Before an arena's memory is given back. */
+void hs_arena_destroy_locks(struct hs_arena *arena);
+
 /* All locks of the arena: while they are held every invariant but the ones at rest holds. */
 void hs_arena_lock_all(struct hs_arena *arena);
 void hs_arena_unlock_all(struct hs_arena *arena);

@@ -96,13 +96,12 @@ static void take(const struct hs_lock *lock, void *context)
     hs_mutex_lock_unranked(lock->mutex);
 }
 
-/* The heap's lock comes last: the list of arenas is under it. Otherwise the order does not matter. A handler of
- * somebody else's may have made an arena, a depot or a first-class arena since prepare, whose locks nobody holds. */
+/* The heap's lock comes last: the list of arenas is under it. Otherwise the order does not matter. Those of an arena or
+ * a depot that a handler of somebody else's made since prepare are among them: they were made held (sync.h). */
 static void release_inner(const struct hs_lock *lock, void *context)
 {
     (void)context;
-    /* Relaxed: whether it is this thread. */
-    if (lock->mutex->rank > HS_RANK_HEAP && hs_load_relaxed(&lock->mutex->holder) == hs_thread())
+    if (lock->mutex->rank > HS_RANK_HEAP)
         hs_mutex_unlock_unranked(lock->mutex);
 }
 
@@ -177,11 +176,14 @@ void hs_fork_register(void)
 
 static void for_each_arena_in_reach(hs_visit_arena *visit, void *context)
 {
+    bool owns_it = hs_thread()->owns_every_lock;
+
     (void)hs_heap_for_each_table_arena(visit, context);
-    if (!hs_mutex_try_lock_unranked(hs_heap_lock()))
+    if (!owns_it && !hs_mutex_try_lock_unranked(hs_heap_lock()))
         return;
     hs_heap_for_each_first_class_arena_locked(visit, context);
-    hs_mutex_unlock_unranked(hs_heap_lock());
+    if (!owns_it)
+        hs_mutex_unlock_unranked(hs_heap_lock());
 }
 
 void hs_heap_for_each_lock(hs_visit_lock *visit, void *context)

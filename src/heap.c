@@ -309,6 +309,9 @@ void hs_heap_remove_arena(struct hs_arena *arena)
         hs_region_unlink(&refused, region);
         hs_large_keep_idle(&hs_heap_large, region);
     }
+    if (arena->large != NULL)
+        hs_mutex_destroy(&arena->large->lock);
+    hs_arena_destroy_locks(arena);
     hs_pool_give(&arenas, (struct first_class_arena *)arena);
 }
 

@@ -8,7 +8,7 @@ _Thread_local struct hs_thread hs_thread_self = {.cache = (struct hs_cache *)&hs
 char hs_addresses;
 #endif
 
-void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank)
+void hs_mutex_init_unlocked(struct hs_mutex *mutex, uint32_t rank)
 {
     mutex->native = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     mutex->rank = rank;

@@ -26,7 +26,9 @@
  * arenas' numbers while nobody else can hold two.
  *
  * Fork. Between fork's prepare handler and its parent or child handler the forking thread owns every lock. Other
- * libraries' handlers may run in that window and allocate, so lock and unlock let that thread pass.
+ * libraries' handlers may run in that window and allocate, so lock and unlock let that thread pass. What it makes
+ * there, the depot of an arena for one, may be known to others before the window ends: so a mutex that is made by a
+ * thread that owns every lock is made held, and is let go with all others.
  *
  * Statistics. Each mutex counts how often it was taken and how often somebody had to wait for it, and says who holds
  * it. Only the thread that holds it writes these fields, so an increment needs no read-modify-write. Relaxed: the mutex
@@ -89,8 +91,8 @@ struct hs_thread {
     const void *damage;       /* overwritten free memory that was met under a lock and is to be reported */
 };
 
-/* Makes a mutex ready for use, unlocked, with its counters at zero. */
-void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank);
+/* Makes a mutex, unlocked, with its counters at zero. */
+void hs_mutex_init_unlocked(struct hs_mutex *mutex, uint32_t rank);
 
 #if defined(HS_EXPLORE)
 #include "sync_explored.h"
@@ -120,6 +122,21 @@ static inline bool hs_rank_holds(const struct hs_mutex *mutex)
     return true;
 }
 #endif
+
+/* Makes a mutex ready for use: unlocked, but between the handlers of fork. */
+static inline void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank) HS_NO_ANALYSIS
+{
+    hs_mutex_init_unlocked(mutex, rank);
+    if (HS_UNLIKELY(hs_thread()->owns_every_lock))
+        hs_mutex_lock_unranked(mutex);
+}
+
+/* Before the memory of a mutex is given back: nobody holds it then. */
+static inline void hs_mutex_destroy(struct hs_mutex *mutex) HS_NO_ANALYSIS
+{
+    if (HS_UNLIKELY(hs_thread()->owns_every_lock))
+        hs_mutex_unlock_unranked(mutex);
+}
 
 static inline void hs_mutex_lock(struct hs_mutex *mutex) HS_ACQUIRES(mutex) HS_NO_ANALYSIS
 {

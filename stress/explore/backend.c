@@ -222,7 +222,7 @@ void backend_yield(void)
 
 /* ---- mutexes ----------------------------------------------------------------------------------------------------- */
 
-void hs_mutex_init(struct hs_mutex *mutex, uint32_t rank)
+void hs_mutex_init_unlocked(struct hs_mutex *mutex, uint32_t rank)
 {
     world_note_write(mutex, sizeof *mutex);
     explore_zero(mutex, sizeof *mutex);

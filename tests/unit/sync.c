@@ -217,7 +217,7 @@ static void who_waits_is_counted(void **state)
 /* ---- all of them ------------------------------------------------------------------------------------------------ */
 
 struct survey {
-    unsigned locks, held_by_us, held_by_others, first_class;
+    unsigned locks, held_by_us, held_by_others, first_class, depots;
     uint64_t acquired;
     char names[256 * 1024];
 };
@@ -233,6 +233,7 @@ static void note_lock(const struct hs_lock *lock, void *context)
     survey->held_by_us += its_holder == hs_thread();
     survey->held_by_others += its_holder != NULL && its_holder != hs_thread();
     survey->first_class += lock->arena != NULL && lock->arena->number == HS_ARENA_FIRST_CLASS;
+    survey->depots += lock->mutex->rank == HS_RANK_DEPOT;
     survey->acquired += acquired(lock->mutex);
     hs_text_clear(&name);
     hs_heap_lock_name(lock, &name);
@@ -329,6 +330,8 @@ static void looking_is_allowed_under_any_lock(void **state)
 static atomic_bool stop;
 static unsigned held_in_prepare;
 static uint64_t acquired_before_fork;
+static heapster_arena *left_by_prepare;
+static bool runs_among_locks; /* look_in_prepare */
 
 static void *churn(void *context)
 {
@@ -342,21 +345,41 @@ static void *churn(void *context)
     return NULL;
 }
 
-static void look_in_prepare(void)
+static void require_all_held_or_none(void)
 {
     struct survey *survey = survey_locks();
 
-    held_in_prepare = survey->held_by_us;
-    acquired_before_fork = survey->acquired;
-    heapster_free(heapster_malloc(100)); /* passes all locks */
-    REQUIRE(survey_locks()->held_by_us == held_in_prepare);
-    REQUIRE(survey_locks()->acquired == acquired_before_fork);
+    REQUIRE(survey->held_by_us == (runs_among_locks ? survey->locks : 0));
 }
 
-/* Before anything allocates, which registers the heap's own handler: that of prepare then runs first. */
+static void look_in_prepare(void)
+{
+    struct survey *survey;
+    heapster_arena *made[2];
+
+    require_all_held_or_none();
+    heapster_free(heapster_malloc(100)); /* passes all locks, but may make some, as a first call does */
+    require_all_held_or_none();
+    for (unsigned i = 0; i < COUNT_OF(made); i++)
+        made[i] = heapster_arena_create(NULL);
+    require_all_held_or_none();
+    heapster_arena_destroy(made[0]); /* what is destroyed is used again at the next fork */
+    require_all_held_or_none();
+    left_by_prepare = made[1];
+    survey = survey_locks();
+    held_in_prepare = survey->held_by_us;
+    acquired_before_fork = survey->acquired;
+    heapster_free(heapster_malloc(100));
+    REQUIRE(survey_locks()->held_by_us == held_in_prepare);
+    REQUIRE((survey_locks()->acquired == acquired_before_fork) == runs_among_locks);
+}
+
+/* Before anything allocates, which registers the heap's own handler: that of prepare then runs first. But musl's
+ * pthread_atfork allocates, so that nobody comes before the heap there. */
 __attribute__((constructor(101))) static void register_early(void)
 {
     (void)pthread_atfork(look_in_prepare, NULL, NULL);
+    runs_among_locks = !hs_load_acquire(&hs_heap_is_ready);
 }
 
 static void live_in_the_child(void)
@@ -387,8 +410,9 @@ static void fork_beside_others(void *context)
             _exit(0);
         }
         REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
-        REQUIRE(held_in_prepare >= HS_LISTS + 8);
+        REQUIRE(held_in_prepare >= (runs_among_locks ? HS_LISTS + 8U : 0U));
         REQUIRE(survey_locks()->held_by_us == 0);
+        heapster_arena_destroy(left_by_prepare);
         pass((struct timespec){0, 1000000});
     }
     atomic_store(&stop, true);
@@ -401,6 +425,43 @@ static void after_fork_nobody_holds_anything(void **state)
 {
     (void)state;
     run_child_quietly(fork_beside_others, NULL);
+}
+
+/* The handler's call is the first one of this thread: it makes the depot of an arena that had none. */
+static void *fork_before_any_call(void *context)
+{
+    unsigned *made = context, before = survey_locks()->depots;
+    pid_t child = fork();
+
+    if (child == 0) {
+        live_in_the_child();
+        _exit(0);
+    }
+    require_exit(child);
+    REQUIRE(survey_locks()->held_by_us == 0);
+    *made = survey_locks()->depots - before;
+    return NULL;
+}
+
+/* Of this program, run again with more than one arena. */
+static int fork_in_a_new_thread(void)
+{
+    pthread_t thread;
+    unsigned made;
+
+    heapster_free(heapster_malloc(100));
+    REQUIRE(pthread_create(&thread, NULL, fork_before_any_call, &made) == 0 && pthread_join(thread, NULL) == 0);
+    REQUIRE(made == has_cache());
+    return 0;
+}
+
+static void what_is_made_beside_a_fork_is_held(void **state)
+{
+    struct outcome outcome;
+
+    (void)state;
+    run_again(&outcome, "--fork-in-a-new-thread", "arenas=4");
+    assert_quiet_success(&outcome);
 }
 
 /* ---- statistics ------------------------------------------------------------------------------------------------- */
@@ -486,10 +547,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(looking_waits_for_no_lock),
         cmocka_unit_test(looking_is_allowed_under_any_lock),
         cmocka_unit_test(after_fork_nobody_holds_anything),
+        cmocka_unit_test(what_is_made_beside_a_fork_is_held),
         cmocka_unit_test(statistics_count_locks),
         cmocka_unit_test(statistics_count_who_waits),
         cmocka_unit_test(counters_end_with_their_arena),
     };
 
+    if (argc == 2 && strcmp(argv[1], "--fork-in-a-new-thread") == 0)
+        return fork_in_a_new_thread();
     return run_named(tests, COUNT_OF(tests), argc, argv);
 }
