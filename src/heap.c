@@ -129,9 +129,9 @@ static _Atomic bool has_rounded;
 struct hs_arena *hs_heap_enter_arena_locked(void) HS_NO_ANALYSIS
 {
     struct hs_arena *fewest = &first_arena;
-    unsigned limit = arena_limit();
 
-    for (unsigned i = 0; i < limit && fewest->threads != 0; i++) {
+    /* A process of one thread asks for no limit: to count processors costs pages of libc that it may never touch. */
+    for (unsigned i = 0; fewest->threads != 0 && i < arena_limit(); i++) {
         struct hs_arena *arena = make_table_arena_locked(i);
 
         if (arena != NULL && arena->threads < fewest->threads)
@@ -153,7 +153,8 @@ struct hs_arena *hs_heap_arena(void)
     struct hs_thread *self = hs_thread();
 
     if (HS_UNLIKELY(self->arena == NULL)) {
-        unsigned index = hs_add_relaxed(&heap.next_arena, 1) % arena_limit();
+        unsigned turn = hs_add_relaxed(&heap.next_arena, 1);
+        unsigned index = turn == 0 ? 0 : turn % arena_limit();
 
         self->arena = hs_heap_table_arena(index);
         if (self->arena == NULL)
