@@ -207,9 +207,11 @@ static bool decides_for_child(void)
     return search_choose(CHOICE_FORK, 2) != 0;
 }
 
-static void do_fork(void)
+static void do_fork(size_t handler_bytes)
 {
     backend_run_fork_handler(FORK_PREPARE);
+    if (handler_bytes != 0)
+        heapster_free(heapster_malloc(handler_bytes));
     engine_point(TOUCH_ALL, NULL, 0);
     if (!decides_for_child()) {
         backend_run_fork_handler(FORK_PARENT);
@@ -287,7 +289,8 @@ static void do_op(const struct op *op)
         engine_run_destructors();
         break;
     case OP_FORK:
-        do_fork();
+    case OP_FORK_HANDLED:
+        do_fork(op->bytes);
         break;
     case OP_TIME:
         world_pass_time(op->bytes);
@@ -317,7 +320,8 @@ static bool has_fork(void)
 {
     for (unsigned thread = 0; thread < program->thread_count; thread++)
         for (unsigned i = 0; i < program->threads[thread].count; i++)
-            if (program->threads[thread].list[i].kind == OP_FORK)
+            if (program->threads[thread].list[i].kind == OP_FORK ||
+                program->threads[thread].list[i].kind == OP_FORK_HANDLED)
                 return true;
     return false;
 }

@@ -19,6 +19,7 @@ static enum form form_of(char kind)
     case OP_INSPECT:
     case OP_LOOK:
         return SLOT;
+    case OP_FORK_HANDLED:
     case OP_TIME:
     case OP_STRATEGY:
     case OP_AS:

@@ -11,6 +11,7 @@
  *     l<slot>         looks up whose address that of the slot's block is, or was: as far as a free of it would look
  *     t  heapster_trim             w  heapster_check, running         s  heapster_stats
  *     e  empty the own cache       x  the end of the thread           k  fork; what follows is done by parent and child
+ *     h<bytes>  fork, in which a handler of somebody else's allocates so much while all locks are taken, and frees it
  *     d<ms>  time passes           g<strategy>  heapster_set_strategy
  *     @<thread>  in the set-up: what follows is done as that thread (1 to begin with)
  *
@@ -38,6 +39,7 @@ enum op_kind {
     OP_EMPTY = 'e',
     OP_EXIT = 'x',
     OP_FORK = 'k',
+    OP_FORK_HANDLED = 'h',
     OP_TIME = 'd',
     OP_STRATEGY = 'g',
     OP_AS = '@'
@@ -48,7 +50,7 @@ enum { SLOTS = 16, OPS_MOST = 48, PROGRAM_TEXT_BYTES = 1024, OPTIONS_BYTES = 128
 struct op {
     char kind;
     unsigned slot;
-    size_t bytes; /* or milliseconds, a strategy, the number of a thread */
+    size_t bytes; /* or milliseconds, a strategy, the number of a thread; of a fork, what its handler allocates */
     size_t alignment;
 };
 

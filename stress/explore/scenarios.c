@@ -110,6 +110,8 @@ const struct scenario scenarios[] = {
     {"exit_fork", "fork while a thread ends", "m0=56,@2,m1=56/k,m3=56/f0,x" CACHED "+arenas=1", TWO},
     {"empty_fork", "fork while a cache is emptied", "m0=56,@2,m1=56,m2=56/k,m3=56/f1,f2,e" CACHED "+arenas=1",
      TWO_LONG},
+    {"handler_fork", "fork, beside which a handler makes its thread's arena, while a cache is emptied",
+     "@2,m0=56,m2=56/h56,m1=56/f0,e" CACHED "+arenas=2", TWO},
     {"trim_fork", "fork while a thread without a cache gives an inbox back",
      "m0=56,@2,m1=56,f0,e,f1,e,x/k,m3=56/t" CACHED "+arenas=2", TWO_LONG},
 

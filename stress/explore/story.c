@@ -56,6 +56,9 @@ void story_say_op(const struct op *op, char *text, size_t bytes)
     case OP_INSPECT:
         (void)snprintf(text, bytes, "inspect slot %u", op->slot);
         break;
+    case OP_FORK_HANDLED:
+        (void)snprintf(text, bytes, "fork(), whose handler allocates %zu bytes", op->bytes);
+        break;
     case OP_TIME:
         (void)snprintf(text, bytes, "%zu ms pass", op->bytes);
         break;
