@@ -57,11 +57,13 @@ static const char *meaning(int status)
 
 static void expect_good_life(int status, int result_file, const char *command)
 {
-    char reason[KIT_REASON_BYTES] = "";
+    char reason[KIT_REASON_BYTES];
+    ssize_t length;
 
     if (status == 0)
         return;
-    (void)pread(result_file, reason, sizeof reason - 1, offsetof(struct kit_result, reason));
+    length = pread(result_file, reason, sizeof reason - 1, offsetof(struct kit_result, reason));
+    reason[length > 0 ? length : 0] = '\0';
     kit_violation(NULL, NULL, "life", "a process %s (wait status 0x%x): %s\n  alone: %s", meaning(status),
                   (unsigned)status, reason, command);
 }
