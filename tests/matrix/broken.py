@@ -2,9 +2,12 @@
 """One line broken on purpose in a private copy of the project turns the expected cells of the matrix red, and they are
 green without it.
 
-    broken.py NAME [CELL]...    NAME: sound, or one of BROKEN; CELL: patterns, by default all of broken.toml
+    broken.py [--only CELL]... NAME...    NAME: sound, or one of BROKEN; CELL: patterns, by default all of broken.toml
+
+All names take their turn in one copy, so that what they do not touch is built once.
 """
 import argparse
+import contextlib
 import fnmatch
 import pathlib
 import shutil
@@ -41,22 +44,30 @@ BROKEN = {
 }
 
 
-def make_copy(folder, name):
+def make_copy(folder):
     copy = pathlib.Path(folder, "copy")
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "build", "build-*", "__pycache__"))
-    path, old, new, _, _ = BROKEN[name]
-    if old:
-        text = (copy / path).read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            sys.exit(f"{path} does not hold this once: {old}")
-        (copy / path).write_text(text.replace(old, new), encoding="utf-8")
     return copy
+
+
+@contextlib.contextmanager
+def broken(copy, name):
+    path, old, new, _, _ = BROKEN[name]
+    if not old:
+        yield
+        return
+    text = (copy / path).read_text(encoding="utf-8")
+    if text.count(old) != 1:
+        sys.exit(f"{path} does not hold this once: {old}")
+    (copy / path).write_text(text.replace(old, new), encoding="utf-8")
+    yield
+    (copy / path).write_text(text, encoding="utf-8")
 
 
 def results_of(copy, cells):
     """By the cell's name, "ok" or "RED", as the table on the terminal has it."""
     table = copy / "tests/matrix/broken.toml"
-    command = [copy / "ci/matrix", "--table", table]
+    command = [copy / "ci/matrix", "--fresh", "--table", table]
     for cell in cells:
         command += ["--only", cell]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False,
@@ -71,21 +82,30 @@ def results_of(copy, cells):
     return {name: "RED" if name in red else "ok" for name in chosen}
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=BROKEN)
-    parser.add_argument("cells", nargs="*")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        results = results_of(make_copy(folder, arguments.name), arguments.cells)
-    _, _, _, expected, possible = BROKEN[arguments.name]
+def judge(name, results):
+    _, _, _, expected, possible = BROKEN[name]
     wrong = [f"{cell} is not red" for cell in expected if results.get(cell) == "ok"]
     wrong += [f"{cell} is red" for cell, result in results.items()
               if result == "RED" and cell not in expected + possible]
     if expected and not set(expected) & set(results):
         wrong.append("none of the expected cells was run")
-    print("\n".join(wrong) or f"{arguments.name}: as expected: {results}")
-    return 1 if wrong else 0
+    print(f"{name}: {', '.join(wrong) or 'as expected'}: {results}", flush=True)
+    return not wrong
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("names", nargs="+", choices=BROKEN)
+    arguments = parser.parse_args()
+    as_expected = True
+    with tempfile.TemporaryDirectory() as folder:
+        copy = make_copy(folder)
+        for name in arguments.names:
+            with broken(copy, name):
+                results = results_of(copy, arguments.only)
+            as_expected &= judge(name, results)
+    return 0 if as_expected else 1
 
 
 if __name__ == "__main__":
