@@ -55,11 +55,11 @@ static bool read_number(struct word word, bool units, uint64_t largest, uint64_t
     if (digits == 0)
         return false;
     for (size_t i = 0; i < digits; i++) {
-        char digit = word.bytes[i];
+        uint64_t digit = (uint64_t)((unsigned char)word.bytes[i] - '0'); /* what is below '0' becomes large */
 
-        if (digit < '0' || digit > '9' || number > (UINT64_MAX - 9) / 10)
+        if (digit > 9 || number > (UINT64_MAX - digit) / 10)
             return false;
-        number = number * 10 + (uint64_t)(digit - '0');
+        number = number * 10 + digit;
     }
     if (number > largest / unit)
         return false;

@@ -95,6 +95,8 @@ static void sizes_have_units(void **state)
         {"mmap_threshold=2G", "mmap_threshold", (uint64_t)2 << 30},
         {"mmap_threshold=2g", "mmap_threshold", (uint64_t)2 << 30},
         {"mmap_threshold=17179869183G", "mmap_threshold", UINT64_C(17179869183) << 30},
+        {"mmap_threshold=18446744073709551606", "mmap_threshold", UINT64_MAX - 9},
+        {"mmap_threshold=18446744073709551615", "mmap_threshold", UINT64_MAX},
         /* What is too small counts as the least. */
         {"mmap_threshold=0", "mmap_threshold", HS_MMAP_THRESHOLD_LEAST},
         {"mmap_threshold=65535", "mmap_threshold", HS_MMAP_THRESHOLD_LEAST},
