@@ -28,11 +28,11 @@ allocator where it is widest. Differences below the spread say nothing.
 
 Time is wall-clock time for an operation in the workloads, where `larson/8` means eight threads, and processor time of
 all processes in the programs. Peak RSS is that of the whole process, in the programs of the largest one. Latency is
-from runs of its own, in which each call is timed.
+from runs of its own, in which each call is timed. This run had {workloads} workloads at {scale:g} of their length, and
+timed calls with {latency_threads} threads.
 """
 QUICK = """
-This was a quick run: {workloads} of the workloads at {scale:g} of their length, {rounds} rounds instead of 5, latency
-with 8 threads only, and smaller inputs of the programs. `ci/bench` without an argument measures all of it.
+This was a quick run, with smaller inputs of the programs. `ci/bench` without an argument measures all of it.
 """
 OPTIONS = """
 ## What each option does
@@ -179,11 +179,14 @@ def write(folder, plots_folder, out):
                                                                        "strategies.json"))
     plots, problems = report.write_plots(result, plots_folder)
     name = os.path.basename(plots_folder)
+    rows = result["summary"]["rows"]
     out.write(HEAD.format(arguments=" --quick" if result["quick"] else "", rounds=result["rounds"],
-                          base=result["summary"]["base"]))
+                          base=result["summary"]["base"], scale=result["scale"],
+                          workloads=len({row["name"] for row in rows if row["kind"] == "workload"}),
+                          latency_threads=", ".join(map(str, sorted({row["threads"] for row in rows
+                                                                     if row["kind"] == "latency"}))) or "no"))
     if result["quick"]:
-        workloads = len({row["name"] for row in result["summary"]["rows"] if row["kind"] == "workload"})
-        out.write(QUICK.format(workloads=workloads, scale=result["scale"], rounds=result["rounds"]))
+        out.write(QUICK)
     out.write(f"\n## The machine\n\n{machine_table(result)}\n")
     out.write(f"\n## Figures to reach\n\n{figures(result, of_strategies)}\n")
     out.write("\n" + report.markdown(result, plots, name))
