@@ -33,5 +33,6 @@ def describe():
         "system": first_match("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'),
         "huge_pages": first_match("/sys/kernel/mm/transparent_hugepage/enabled", r"\[(\w+)\]"),
         "load": f"{os.getloadavg()[0]:.2f}",
+        "commit": commit(os.path.dirname(os.path.abspath(__file__))),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     }

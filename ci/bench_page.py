@@ -12,7 +12,6 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 
-import compare_machine      # noqa: E402
 import compare_summary      # noqa: E402
 import report               # noqa: E402
 import strategies           # noqa: E402
@@ -60,9 +59,8 @@ def load(folder, name):
 
 
 def machine_table(result):
-    machine = {**result["machine"], "commit": compare_machine.commit(ROOT)}
-    lines = [[name.replace("_", " "), str(value)] for name, value in machine.items()]
-    lines += [[allocator["name"], allocator["version"] or f"at commit {machine['commit']}"]
+    lines = [[name.replace("_", " "), str(value)] for name, value in result["machine"].items()]
+    lines += [[allocator["name"], allocator["version"] or f"at commit {result['machine']['commit']}"]
               for allocator in result["allocators"]]
     return report.markdown_of((["", ""], lines))
 
