@@ -235,7 +235,7 @@ static void *allocate_aligned(struct hs_arena *arena, size_t alignment, size_t b
 
 /* ---- the family -------------------------------------------------------------------------------------------------- */
 
-void *hs_malloc_slowly(size_t bytes)
+static HS_NOINLINE void *malloc_past_bins(size_t bytes)
 {
     void *payload = hs_cache_pop(bytes);
 
@@ -245,10 +245,23 @@ void *hs_malloc_slowly(size_t bytes)
     return allocate(NULL, bytes, HS_ALIGNMENT);
 }
 
+void *hs_malloc_slowly(size_t bytes)
+{
+    void *payload;
+    bool is_popped = bytes < HS_TINY_PAYLOAD_LEAST ? hs_cache_pop_tiny(HS_TINY_PAYLOAD_LEAST, &payload)
+                                                   : hs_cache_pop_medium(bytes, &payload);
+
+    if (HS_UNLIKELY(!is_popped))
+        return malloc_past_bins(bytes);
+    return hs_visible_allocated(payload, bytes, false);
+}
+
 static HS_NOINLINE void free_past_cache(void *ptr)
 {
     struct hs_owner owner;
 
+    if (ptr == NULL)
+        return;
     hs_heap_start();
     if (resolve(ptr, "free", &owner))
         release(ptr, &owner);
@@ -256,7 +269,7 @@ static HS_NOINLINE void free_past_cache(void *ptr)
 
 void hs_free_slowly(void *ptr)
 {
-    if (ptr != NULL && !hs_cache_push(ptr))
+    if (HS_UNLIKELY(!hs_cache_may_read_tag(ptr)) || HS_UNLIKELY(!hs_cache_push_medium(hs_cache_self, ptr)))
         free_past_cache(ptr);
 }
 

@@ -202,20 +202,13 @@ static HS_NOINLINE void *pop_or_cut(struct hs_cache *cache, unsigned index)
 void *hs_cache_pop(size_t bytes)
 {
     struct hs_cache *cache = hs_cache_self;
-    void **top, *payload;
+    void *payload;
     unsigned index;
 
     if (HS_UNLIKELY(bytes > HS_CLASS_PAYLOAD_BYTES_MOST))
         return NULL;
     index = hs_class_for(hs_block_bytes_for(bytes));
-    top = hs_bin_top(cache, index);
-    payload = top[-1];
-    /* As in hs_cache_pop_tiny. */
-    if (HS_UNLIKELY(HS_TAG_FIELD(u8, payload, state) != HS_STATE_CACHED))
-        return pop_or_cut(cache, index);
-    hs_bin_set_top(cache, index, top - 1);
-    hs_block_set_state(hs_block_of(payload), HS_STATE_USED);
-    return payload;
+    return HS_LIKELY(hs_bin_pop_cached(&cache->bins[index], &payload)) ? payload : pop_or_cut(cache, index);
 }
 
 void *hs_cache_allocate(size_t bytes)
@@ -258,31 +251,6 @@ void hs_cache_sort(struct hs_cache *cache)
         if (!hs_cache_accept(cache, payloads[i]))
             give_one(cache, payloads[i]);
     hs_cache_look_for_unused(cache);
-}
-
-bool hs_cache_push(void *payload)
-{
-    struct hs_cache *cache = hs_cache_self;
-    struct hs_bin *bin;
-    uint32_t extent;
-    unsigned index;
-    void **top;
-
-    if (!hs_cache_may_read_tag(payload))
-        return false;
-    extent = HS_TAG_FIELD(u32, payload, extent);
-    index = hs_class_of(extent ^ cache->arena_bits);
-    if (index == HS_CLASS_NONE || !hs_block_is_owned(payload, extent, HS_STATE_USED))
-        return false;
-    bin = &cache->bins[index];
-    top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
-    if (top == bin->full)
-        return false;
-    hs_visible_freed(payload);
-    hs_block_set_state(hs_block_of(payload), HS_STATE_CACHED);
-    *top = payload;
-    hs_store_relaxed(&bin->top, top + 1);
-    return true;
 }
 
 void hs_cache_release(struct hs_arena *arena, struct hs_block *block)

@@ -146,27 +146,62 @@ extern const struct hs_cache hs_cache_none HS_INTERNAL;
 #define HS_TINY_PAYLOAD_LEAST ((size_t)9)
 #define HS_TINY_PAYLOAD_SPAN (HS_TINY_BLOCK_BYTES_MOST - HS_TAG_BYTES - HS_TINY_PAYLOAD_LEAST)
 
+/* What is longer than tiny, up to the longest that caches keep, is medium. */
+#define HS_MEDIUM_PAYLOAD_LEAST (HS_TINY_BLOCK_BYTES_MOST - HS_TAG_BYTES + 1)
+#define HS_MEDIUM_PAYLOAD_SPAN (HS_CLASS_PAYLOAD_BYTES_MOST - HS_MEDIUM_PAYLOAD_LEAST)
+
+/* False where the bin is empty, or its newest block is not what free made of it. Relaxed: the thread's own. */
+static inline bool hs_bin_pop_cached(struct hs_bin *bin, void **out)
+{
+    void **top = hs_load_relaxed(&bin->top), *payload = top[-1];
+
+    if (HS_UNLIKELY(HS_TAG_FIELD(u8, payload, state) != HS_STATE_CACHED))
+        return false;
+    hs_store_relaxed(&bin->top, top - 1);
+    hs_block_set_state(hs_block_of(payload), HS_STATE_USED);
+    *out = payload;
+    return true;
+}
+
+/* Of a block that the program gave back: false where the bin is full. Relaxed: the thread's own. */
+static inline bool hs_bin_push_freed(struct hs_bin *bin, void *payload)
+{
+    void **top = hs_load_relaxed(&bin->top);
+
+    if (HS_UNLIKELY(top == bin->full))
+        return false;
+    hs_visible_freed(payload);
+    hs_block_set_state(hs_block_of(payload), HS_STATE_CACHED);
+    *top = payload;
+    hs_store_relaxed(&bin->top, top + 1);
+    return true;
+}
+
 /* Pops a block for a tiny request: false where the bin is empty, or its newest block is not what free made of it. */
 static inline bool hs_cache_pop_tiny(size_t bytes, void **out)
 {
     size_t above = (size_t)hs_wrap_subtract(bytes, HS_TINY_PAYLOAD_LEAST); /* one comparison for both bounds */
     struct hs_cache *cache;
-    struct hs_bin *bin;
-    void **top, *payload;
 
     if (HS_UNLIKELY(above > HS_TINY_PAYLOAD_SPAN))
         return false;
     cache = hs_cache_self;
-    bin = &cache->bins[above / HS_ALIGNMENT + HS_CLASS_FIRST];
-    top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
-    payload = top[-1];
-    if (HS_UNLIKELY(HS_TAG_FIELD(u8, payload, state) != HS_STATE_CACHED))
+    if (HS_UNLIKELY(!hs_bin_pop_cached(&cache->bins[above / HS_ALIGNMENT + HS_CLASS_FIRST], out)))
         return false;
-    hs_store_relaxed(&bin->top, top - 1);
-    hs_block_set_state(hs_block_of(payload), HS_STATE_USED);
-    cache->newest = payload;
-    *out = payload;
+    cache->newest = *out;
     return true;
+}
+
+/* The same for a medium request. */
+static inline bool hs_cache_pop_medium(size_t bytes, void **out)
+{
+    size_t above = (size_t)hs_wrap_subtract(bytes, HS_MEDIUM_PAYLOAD_LEAST); /* one comparison for both bounds */
+    unsigned units;
+
+    if (HS_UNLIKELY(above > HS_MEDIUM_PAYLOAD_SPAN))
+        return false;
+    units = (unsigned)above / HS_ALIGNMENT + HS_TINY_UNITS_MOST + 1;
+    return hs_bin_pop_cached(&hs_cache_self->bins[hs_class_at(units, hs_class_shift(units))], out);
 }
 
 /* Whether the 8 bytes before `payload` lie in its page, it is not NULL, and the thread has a cache. Other pointers are
@@ -193,29 +228,30 @@ static inline size_t hs_cache_own_bytes(const void *payload)
     return units * HS_ALIGNMENT;
 }
 
-/* The three below are for the thread's own cache, and for pointers before which 8 bytes can be read. What
- * hs_cache_own_bytes has stands in the first two again: free would take an instruction more by a call of it. */
+/* The four below are for the thread's own cache, and for pointers before which 8 bytes can be read. What
+ * hs_cache_own_bytes has stands in the first three again: free would take an instruction more by a call of it. */
 
 /* Pushes a tiny block of this thread's arena into its bin; false for any other pointer, and where the bin is full. */
 static inline bool hs_cache_push_tiny(struct hs_cache *cache, void *payload)
 {
-    struct hs_bin *bin;
-    void **top;
     uint32_t extent = HS_TAG_FIELD(u32, payload, extent);
     size_t units = extent ^ cache->arena_bits;
 
     /* One compare: tiny, and of this thread's arena. */
     if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
         return false;
-    bin = &cache->bins[units];
-    top = hs_load_relaxed(&bin->top); /* relaxed: the thread's own */
-    if (HS_UNLIKELY(top == bin->full))
+    return hs_bin_push_freed(&cache->bins[units], payload);
+}
+
+/* Pushes a medium block, as above. */
+static inline bool hs_cache_push_medium(struct hs_cache *cache, void *payload)
+{
+    uint32_t extent = HS_TAG_FIELD(u32, payload, extent);
+    unsigned units = extent ^ cache->arena_bits, index = hs_class_of_medium(units);
+
+    if (HS_UNLIKELY(index == HS_CLASS_NONE) || HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
         return false;
-    hs_visible_freed(payload);
-    hs_block_set_state(hs_block_of(payload), HS_STATE_CACHED);
-    *top = payload;
-    hs_store_relaxed(&bin->top, top + 1);
-    return true;
+    return hs_bin_push_freed(&cache->bins[index], payload);
 }
 
 /* Takes a tiny block of this thread's arena, unsorted; false for any other pointer. */
@@ -244,10 +280,9 @@ static inline bool hs_cache_must_sort(const struct hs_cache *cache)
 
 /* ---- the slow paths ---------------------------------------------------------------------------------------------- */
 
-/* What the fast paths are for tiny blocks, for those of any class; pop also sorts and cuts from the run. They take no
- * block where they return NULL or false, as they do for a thread without a cache. */
+/* What the fast paths are for tiny and medium blocks, for those of any class; it also sorts, and cuts from the run. NULL
+ * where there is none, and for a thread without a cache. */
 void *hs_cache_pop(size_t bytes);
-bool hs_cache_push(void *payload);
 
 /* Sorts all that is unsorted into bins, and makes room where there is none. */
 void hs_cache_sort(struct hs_cache *cache);

@@ -29,7 +29,7 @@ enum {
  * blocks of `units` are rounded up to: 3 to 9. */
 static inline unsigned hs_class_shift(unsigned units)
 {
-    return 28 - (unsigned)__builtin_clz(units - 2);
+    return ((unsigned)__builtin_clz(units - 2) ^ 31) - 3; /* the highest bit's number, in one instruction, less 3 */
 }
 
 /* The class of blocks of `units`, whose shift is `shift`. */
@@ -60,17 +60,23 @@ static inline size_t hs_class_bytes(unsigned index)
     return (((size_t)(9 + range % 8) << (range / 8 + 3)) + 1) * HS_ALIGNMENT;
 }
 
-/* The class that a block of `units` belongs to, or HS_CLASS_NONE where no class has blocks of exactly that size. */
-static inline unsigned hs_class_of(unsigned units)
+/* The medium class that a block of `units` belongs to, or HS_CLASS_NONE where none has blocks of exactly that size. */
+static inline unsigned hs_class_of_medium(unsigned units)
 {
     unsigned shift;
 
-    if (units > HS_CLASS_UNITS_MOST || units < HS_CLASS_FIRST)
+    if (hs_wrap_subtract(units, HS_TINY_UNITS_MOST + 1) > HS_CLASS_UNITS_MOST - HS_TINY_UNITS_MOST - 1)
         return HS_CLASS_NONE;
-    if (units <= HS_TINY_UNITS_MOST)
-        return units;
     shift = hs_class_shift(units);
     return (units - 1) >> shift << shift == units - 1 ? hs_class_at(units, shift) : (unsigned)HS_CLASS_NONE;
+}
+
+/* The same of any class. */
+static inline unsigned hs_class_of(unsigned units)
+{
+    if (units < HS_CLASS_FIRST)
+        return HS_CLASS_NONE;
+    return units <= HS_TINY_UNITS_MOST ? units : hs_class_of_medium(units);
 }
 
 /* The same of a block whose tag verifies. */
