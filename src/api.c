@@ -132,6 +132,19 @@ static void copy_kept(void *moved, const void *ptr, size_t bytes, size_t usable_
     memcpy(moved, ptr, bytes < kept_bytes ? bytes : kept_bytes);
 }
 
+/* Makes a block shorter where there is no other one for what it keeps. */
+static void *stay(const struct hs_owner *owner, void *ptr, size_t bytes)
+{
+    size_t old_bytes = hs_visible_bytes(ptr, 0);
+
+    if (owner->region != NULL)
+        ptr = hs_large_resize(owner->region, bytes);
+    else
+        hs_heap_cut(owner, bytes);
+    hs_visible_resized(ptr, old_bytes, bytes);
+    return ptr;
+}
+
 /* Resizes by a copy; NULL, with nothing changed, where there is no memory. */
 static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
 {
@@ -140,15 +153,8 @@ static void *move(const struct hs_owner *owner, void *ptr, size_t bytes)
     bool zeroed;
     void *moved = take(stays_in_arena ? owner->arena : NULL, bytes, HS_ALIGNMENT, &zeroed);
 
-    if (moved == NULL && bytes <= usable_bytes) {
-        size_t old_bytes = hs_visible_bytes(ptr, 0);
-
-        moved = owner->region != NULL ? hs_large_resize(owner->region, bytes) : ptr;
-        hs_visible_resized(moved, old_bytes, bytes);
-        return moved;
-    }
     if (moved == NULL)
-        return NULL;
+        return bytes <= usable_bytes ? stay(owner, ptr, bytes) : NULL;
     (void)hs_visible_allocated(moved, bytes, false);
     copy_kept(moved, ptr, bytes, usable_bytes);
     release(ptr, owner);

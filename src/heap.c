@@ -542,3 +542,8 @@ void *hs_heap_resize_in_place(const struct hs_owner *owner, size_t bytes)
         return NULL;
     return hs_large_resize(owner->region, bytes);
 }
+
+void hs_heap_cut(const struct hs_owner *owner, size_t bytes)
+{
+    (void)hs_arena_resize(owner->arena, owner->block, hs_heap_block_bytes_for(bytes));
+}

@@ -92,6 +92,9 @@ void hs_heap_release(const struct hs_owner *owner);
 /* Resizes without moving, or, for a large block, by moving its pages; NULL where it takes a copy. */
 void *hs_heap_resize_in_place(const struct hs_owner *owner, size_t bytes);
 
+/* Cuts a block that is not large to the size of a request that it holds: in place, since there is no other one. */
+void hs_heap_cut(const struct hs_owner *owner, size_t bytes);
+
 bool hs_heap_trim(size_t keep_bytes);
 void hs_heap_set_strategy(uint8_t strategy);
 

@@ -203,6 +203,40 @@ static void kinds_of_calls_fail_throughout(void **state)
         run_child_quietly(run_with_kinds, &kinds);
 }
 
+/* A block that is made smaller where there is no other one to be had has its new size all the same. */
+static void shrink_without_memory(void *context)
+{
+    enum { BYTES = 1000, FEWER = 935, MOST = 100000 };
+    static unsigned char *blocks[MOST];
+    unsigned count = 0;
+
+    (void)context;
+    fail_os_calls((1U << HS_OS_CALL_KINDS) - 1);
+    while (count < MOST && (blocks[count] = heapster_malloc(BYTES)) != NULL) {
+        fill_pattern(blocks[count], BYTES, count);
+        count++;
+    }
+    REQUIRE(count > 0 && count < MOST);
+    while (heapster_malloc(1) != NULL)
+        ; /* for good: nothing is left */
+    for (unsigned i = 0; i < count; i++) {
+        blocks[i] = heapster_realloc(blocks[i], FEWER);
+        REQUIRE(blocks[i] != NULL && holds_pattern(blocks[i], FEWER, i));
+        REQUIRE(heapster_usable_size(blocks[i]) < FEWER + 64);
+    }
+    REQUIRE(complaints_of(HEAPSTER_CHECK_AT_REST).count == 0);
+    for (unsigned i = 0; i < count; i++)
+        heapster_free_sized(blocks[i], FEWER);
+    errno = 0;
+    recover();
+}
+
+static void a_block_shrinks_where_there_is_no_other(void **state)
+{
+    (void)state;
+    run_child_quietly(shrink_without_memory, NULL);
+}
+
 static void run_with_no_fault(void *context)
 {
     (void)context;
@@ -221,10 +255,9 @@ static void sequence_succeeds_without_a_fault(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sequence_succeeds_without_a_fault),
-        cmocka_unit_test(each_call_fails_once),
-        cmocka_unit_test(each_call_fails_and_all_that_follow),
-        cmocka_unit_test(kinds_of_calls_fail_throughout),
+        cmocka_unit_test(sequence_succeeds_without_a_fault),       cmocka_unit_test(each_call_fails_once),
+        cmocka_unit_test(each_call_fails_and_all_that_follow),     cmocka_unit_test(kinds_of_calls_fail_throughout),
+        cmocka_unit_test(a_block_shrinks_where_there_is_no_other),
     };
 
     return run_named(tests, COUNT_OF(tests), argc, argv);
