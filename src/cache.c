@@ -187,7 +187,7 @@ static HS_NOINLINE void *pop_or_cut(struct hs_cache *cache, unsigned index)
 {
     void *payload;
 
-    if (hs_load_relaxed(&cache->unsorted_count) != 0) /* relaxed: the thread's own */
+    if (hs_load_relaxed(&cache->unsorted.count) != 0) /* relaxed: the thread's own */
         (void)hs_bins_sort_quickly(cache);
     payload = hs_bin_pop(cache, index);
 
@@ -238,15 +238,15 @@ static void release_own(struct hs_cache *cache, struct hs_block *block, unsigned
 
 void hs_cache_sort(struct hs_cache *cache)
 {
-    void *payloads[HS_UNSORTED_MOST];
+    void *payloads[HS_WAITING_MOST];
     unsigned count;
 
     if (hs_bins_sort_quickly(cache))
         return;
     /* None of them is unsorted any more while room is made: that may empty the whole cache. */
-    count = hs_load_relaxed(&cache->unsorted_count); /* relaxed: the thread's own */
-    memcpy(payloads, cache->unsorted, count * sizeof payloads[0]);
-    hs_store_relaxed(&cache->unsorted_count, 0);
+    count = hs_load_relaxed(&cache->unsorted.count); /* relaxed: the thread's own */
+    memcpy(payloads, cache->unsorted.payloads, count * sizeof payloads[0]);
+    hs_store_relaxed(&cache->unsorted.count, 0);
     for (unsigned i = 0; i < count; i++)
         if (!hs_cache_accept(cache, payloads[i]))
             give_one(cache, payloads[i]);

@@ -7,7 +7,7 @@
  *
  *     malloc   bin -> what other threads gave back (inbox) -> depot -> run -> the arena
  *     free     own arena:      unsorted -> bin -> when it is full, its oldest blocks to the depot (depot.h)
- *              another arena:  outbox -> when it is full, that arena's inbox        a run: arena_batch.h
+ *              another arena:  unsent -> outbox -> when it is full, that arena's inbox        a run: arena_batch.h
  *
  *     bin:     sentinel | oldest | ... | newest | free slot | ...
  *                         base                    top         full
@@ -17,7 +17,8 @@
  * loads behind such a store, those of the next blocks' tags among them. So free verifies the block at once, marks it,
  * and puts it at the end of a short array, where the address of each store is known; when the array is full, and when a
  * bin is found empty, all of it is sorted into bins. What malloc handed out last is in the caches and goes into its bin
- * directly; so does every block of a heap that is small enough to lie there.
+ * directly; so does every block of a heap that is small enough to lie there. For the same reason a tiny block of
+ * another arena is unsent at first, in an array of its own, and not looked at again until that is full.
  *
  * The sentinel points to a block that is not CACHED, so that one compare tells malloc both that the bin is empty and
  * that the newest block is not what free made of it.
@@ -29,7 +30,9 @@
  * nobody takes a part of it, there is no ABA. Where the inbox holds HS_INBOX_BYTES_MOST, its owner sleeps or only
  * frees: the sender takes it and puts it into the arena's depot, where its owner finds blocks by class; what is too
  * much there (depot.h) the sender gives back to the arena itself. A chain's links stand in freed memory; each is
- * verified before it is followed.
+ * verified before it is followed. Whoever follows them waits for one block after the other, out of another processor's
+ * caches: so beside its link a block says which one comes HS_CHAIN_AHEAD links later, and that one is fetched
+ * meanwhile. A hint is not verified, since nothing reads or writes what it leads to.
  *
  * Bounds. A bin begins with room for HS_BIN_SLOTS_LEAST blocks, doubles each time it was full, up to HS_BIN_BYTES_MOST
  * bytes; a cache holds HS_CACHE_BYTES_MOST at the most. Where it is full, a bin with next to no room gets it from the
@@ -43,16 +46,18 @@
  * thread of its arena; it gives them back after decay_ms, when memory is trimmed, and before its arena grows.
  *
  * Invariants (numbers as in the checker; they hold at rest)
- *   C1  A block in a bin, unsorted or in a depot is CACHED, one in an outbox, a pending chain or an inbox is SENT. It
- * is in one of them alone, and of its arena. C2  Every block that is CACHED or SENT is in one of them. C3  Every RUN is
- * the run of one cache, and its first word agrees with it. C4  The blocks in a bin are of its class; slot -1 is the
- * sentinel; base <= top <= full. There are fewer unsorted blocks than have room, each of the class that stands beside
- * it. C5  An arena's inbox, with what its threads have pending of it, holds as many blocks and bytes as it says; so do
- *       an outbox and a depot.
+ *   C1  A block in a bin, unsorted or in a depot is CACHED, one that is unsent, in an outbox, a pending chain or an
+ *       inbox is SENT. It is in one of them alone, and of its arena.
+ *   C2  Every block that is CACHED or SENT is in one of them.
+ *   C3  Every RUN is the run of one cache, and its first word agrees with it.
+ *   C4  The blocks in a bin are of its class; slot -1 is the sentinel; base <= top <= full. There are fewer unsorted
+ * and unsent blocks than have room, each of the class that stands beside it. C5  An arena's inbox, with what its
+ * threads have pending of it, holds as many blocks and bytes as it says; so do an outbox and a depot.
  *
  * Fields                       written by                 read
  *   bins[].top, counters,      the thread                 anywhere, relaxed: statistics, exact at rest
- *     unsorted_count, _classes
+ *     unsorted and unsent but
+ *     for their payloads
  *   all else of hs_cache       the thread                 the thread; at rest, the checker; in the child of a fork
  *   next, previous, arena      under the heap's lock      under it; arena also by the thread
  *   all of an idle cache       under the heap's lock, or whoever took it off the list
@@ -71,8 +76,9 @@
 enum {
     HS_BIN_SLOTS_LEAST = 7, /* with the sentinel before them a power of two */
     HS_BIN_SLOTS_MOST = 255,
-    HS_UNSORTED_MOST = 16,
+    HS_WAITING_MOST = 16,
     HS_OUTBOXES = 16,
+    HS_CHAIN_AHEAD = 8,
     HS_CACHE_RECORD_BYTES = 192 * 1024
 };
 
@@ -99,8 +105,16 @@ struct hs_bin_record {
 /* Blocks of one other arena, linked through their first words. */
 struct hs_outbox {
     struct hs_arena *arena;
-    void *newest, *oldest; /* NULL: empty */
+    void *newest, *oldest;        /* NULL: empty */
+    void *recent[HS_CHAIN_AHEAD]; /* the newest of them, for hints: block i in slot i % HS_CHAIN_AHEAD */
     _Atomic uint64_t blocks, bytes;
+};
+
+/* Tiny blocks that free has verified and marked, and not yet put where they belong. */
+struct hs_waiting {
+    _Atomic uint32_t count;
+    _Atomic uint8_t classes[HS_WAITING_MOST];
+    void *payloads[HS_WAITING_MOST]; /* oldest first */
 };
 
 /* The bits of an address that are all 0 in the first 8 bytes of the smallest page. */
@@ -111,9 +125,7 @@ struct hs_cache {
     uint32_t tag_mask;   /* HS_TAG_MASK; 0 of no cache */
     void *newest;        /* what malloc took from a bin last: a hint, compared and not followed */
     bool defers;         /* free leaves blocks unsorted */
-    _Atomic uint32_t unsorted_count;
-    _Atomic uint8_t unsorted_classes[HS_UNSORTED_MOST];
-    void *unsorted[HS_UNSORTED_MOST]; /* oldest first */
+    struct hs_waiting unsorted, unsent;
     struct hs_bin bins[HS_CLASSES];
     struct hs_bin_record records[HS_CLASSES];
     struct hs_arena *arena;
@@ -228,7 +240,7 @@ static inline size_t hs_cache_own_bytes(const void *payload)
     return units * HS_ALIGNMENT;
 }
 
-/* The four below are for the thread's own cache, and for pointers before which 8 bytes can be read. What
+/* The five below are for the thread's own cache, and for pointers before which 8 bytes can be read. What
  * hs_cache_own_bytes has stands in the first three again: free would take an instruction more by a call of it. */
 
 /* Pushes a tiny block of this thread's arena into its bin; false for any other pointer, and where the bin is full. */
@@ -254,38 +266,61 @@ static inline bool hs_cache_push_medium(struct hs_cache *cache, void *payload)
     return hs_bin_push_freed(&cache->bins[index], payload);
 }
 
+/* Leaves a tiny block for later, in state `state`. Of tiny blocks the units are the class. Relaxed: the thread's own.
+ */
+static inline void hs_wait(struct hs_waiting *waiting, void *payload, size_t units, uint8_t state)
+{
+    uint32_t count = hs_load_relaxed(&waiting->count);
+
+    hs_visible_freed(payload);
+    hs_block_set_state(hs_block_of(payload), state);
+    waiting->payloads[count] = payload;
+    hs_store_relaxed(&waiting->classes[count], (uint8_t)units);
+    hs_store_relaxed(&waiting->count, count + 1);
+}
+
+/* True where the array has to be emptied before the next block waits there. */
+static inline bool hs_waiting_is_full(const struct hs_waiting *waiting)
+{
+    return hs_load_relaxed(&waiting->count) == HS_WAITING_MOST; /* relaxed: the thread's own */
+}
+
 /* Takes a tiny block of this thread's arena, unsorted; false for any other pointer. */
 static inline bool hs_cache_defer_tiny(struct hs_cache *cache, void *payload)
 {
-    uint32_t extent = HS_TAG_FIELD(u32, payload, extent), count;
+    uint32_t extent = HS_TAG_FIELD(u32, payload, extent);
     size_t units = extent ^ cache->arena_bits;
 
     if (HS_UNLIKELY(units > HS_TINY_UNITS_MOST) || HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
         return false;
-    hs_visible_freed(payload);
-    hs_block_set_state(hs_block_of(payload), HS_STATE_CACHED);
-    /* Relaxed: the thread's own. Of tiny blocks the units are the class. */
-    count = hs_load_relaxed(&cache->unsorted_count);
-    cache->unsorted[count] = payload;
-    hs_store_relaxed(&cache->unsorted_classes[count], (uint8_t)units);
-    hs_store_relaxed(&cache->unsorted_count, count + 1);
+    hs_wait(&cache->unsorted, payload, units, HS_STATE_CACHED);
     return true;
 }
 
-/* True where hs_cache_sort has to be called before the next block is taken unsorted. */
-static inline bool hs_cache_must_sort(const struct hs_cache *cache)
+/* Takes a tiny block of another thread's arena, unsent; false for any other pointer. */
+static inline bool hs_cache_defer_foreign(struct hs_cache *cache, void *payload)
 {
-    return hs_load_relaxed(&cache->unsorted_count) == HS_UNSORTED_MOST; /* relaxed: the thread's own */
+    uint32_t extent = HS_TAG_FIELD(u32, payload, extent);
+    size_t units = extent & 0xFFFFFF;
+
+    if (units > HS_TINY_UNITS_MOST || extent - units == cache->arena_bits || extent >> 24 == HS_ARENA_FIRST_CLASS ||
+        HS_UNLIKELY(!hs_block_is_owned(payload, extent, HS_STATE_USED)))
+        return false;
+    hs_wait(&cache->unsent, payload, units, HS_STATE_SENT);
+    return true;
 }
 
 /* ---- the slow paths ---------------------------------------------------------------------------------------------- */
 
-/* What the fast paths are for tiny and medium blocks, for those of any class; it also sorts, and cuts from the run. NULL
- * where there is none, and for a thread without a cache. */
+/* What the fast paths are for tiny and medium blocks, for those of any class; it also sorts, and cuts from the run.
+ * NULL where there is none, and for a thread without a cache. */
 void *hs_cache_pop(size_t bytes);
 
 /* Sorts all that is unsorted into bins, and makes room where there is none. */
 void hs_cache_sort(struct hs_cache *cache);
+
+/* Puts all that is unsent into outboxes. */
+void hs_cache_send_waiting(struct hs_cache *cache);
 
 /* A block for a request of HS_CLASS_PAYLOAD_BYTES_MOST at the most, or NULL where there is no memory. The thread has a
  * cache. */
@@ -333,6 +368,7 @@ void hs_cache_for_each_locked(hs_visit_cache *visit, void *context);
  * verify ends there. */
 typedef void hs_visit_cached(struct hs_arena *arena, void *payload, unsigned class_index, void *context);
 void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, void *context);
+void hs_cache_for_each_unsent(struct hs_cache *cache, hs_visit_cached *visit, void *context);
 void hs_cache_for_each_in_outbox(const struct hs_outbox *box, hs_visit_cached *visit, void *context);
 void hs_cache_for_each_pending(struct hs_cache *cache, hs_visit_cached *visit, void *context);
 void hs_cache_for_each_in_inbox(struct hs_arena *arena, hs_visit_cached *visit, void *context);

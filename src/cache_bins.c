@@ -253,8 +253,8 @@ bool hs_bin_make_room(struct hs_cache *cache, unsigned index)
 /* Relaxed throughout: the thread's own. */
 static inline unsigned sort_one(struct hs_cache *cache, unsigned i, unsigned left)
 {
-    void *payload = cache->unsorted[i];
-    unsigned index = hs_load_relaxed(&cache->unsorted_classes[i]);
+    void *payload = cache->unsorted.payloads[i];
+    unsigned index = hs_load_relaxed(&cache->unsorted.classes[i]);
     struct hs_bin *bin = &cache->bins[index];
     void **top = hs_load_relaxed(&bin->top);
 
@@ -263,24 +263,24 @@ static inline unsigned sort_one(struct hs_cache *cache, unsigned i, unsigned lef
         hs_store_relaxed(&bin->top, top + 1);
         return left;
     }
-    cache->unsorted[left] = payload;
-    hs_store_relaxed(&cache->unsorted_classes[left], (uint8_t)index);
+    cache->unsorted.payloads[left] = payload;
+    hs_store_relaxed(&cache->unsorted.classes[left], (uint8_t)index);
     return left + 1;
 }
 
 bool hs_bins_sort_quickly(struct hs_cache *cache)
 {
-    unsigned count = hs_load_relaxed(&cache->unsorted_count), left = 0;
+    unsigned count = hs_load_relaxed(&cache->unsorted.count), left = 0;
 
-    if (count == HS_UNSORTED_MOST) {
+    if (count == HS_WAITING_MOST) {
 #pragma GCC unroll 32
-        for (unsigned i = 0; i < HS_UNSORTED_MOST; i++)
+        for (unsigned i = 0; i < HS_WAITING_MOST; i++)
             left = sort_one(cache, i, left);
     } else {
         for (unsigned i = 0; i < count; i++)
             left = sort_one(cache, i, left);
     }
-    hs_store_relaxed(&cache->unsorted_count, left);
+    hs_store_relaxed(&cache->unsorted.count, left);
     return left == 0;
 }
 

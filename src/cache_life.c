@@ -2,6 +2,7 @@
 
 #include "options.h"
 #include "os.h"
+#include "slowpath.h"
 #include "visible_memory.h"
 
 /* ---- no cache ---------------------------------------------------------------------------------------------------- */
@@ -143,6 +144,7 @@ static void leave(struct hs_cache *cache)
     take_out(&caches.live, cache);
     keep_idle(cache, false);
     hs_mutex_unlock(hs_heap_lock());
+    hs_end_slow_path();
 }
 
 static void end_of_thread(void *cache)

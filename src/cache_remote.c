@@ -1,5 +1,7 @@
 #include "cache_parts.h"
 
+#include <string.h>
+
 #include "os.h"
 
 /* An outbox is pushed when it holds so much. */
@@ -19,6 +21,17 @@ static void set_link(void *payload, const void *next)
 static void *link_of(void *payload)
 {
     return (void *)(hs_load_relaxed((_Atomic uintptr_t *)payload) ^ (uintptr_t)hs_block_key);
+}
+
+/* The hint beside the link, its second word. */
+static void set_hint(void *payload, const void *ahead)
+{
+    hs_store_relaxed((_Atomic uintptr_t *)payload + 1, (uintptr_t)ahead);
+}
+
+static const void *hint_of(const void *payload)
+{
+    return (const void *)hs_load_relaxed((const _Atomic uintptr_t *)payload + 1);
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
@@ -60,12 +73,15 @@ void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload
         push_outbox(box);
     box->arena = arena;
     hs_block_set_state(hs_block_of(payload), HS_STATE_SENT);
+    /* Relaxed: the thread's own; others read them for statistics. */
+    blocks = hs_load_relaxed(&box->blocks);
     set_link(payload, box->newest);
+    set_hint(payload, blocks >= HS_CHAIN_AHEAD ? box->recent[blocks % HS_CHAIN_AHEAD] : NULL);
+    box->recent[blocks % HS_CHAIN_AHEAD] = payload;
     box->newest = payload;
     if (box->oldest == NULL)
         box->oldest = payload;
-    /* Relaxed: the thread's own; others read them for statistics. */
-    blocks = hs_load_relaxed(&box->blocks) + 1;
+    blocks++;
     bytes = hs_load_relaxed(&box->bytes) + hs_block_bytes(hs_block_of(payload));
     hs_store_relaxed(&box->blocks, blocks);
     hs_store_relaxed(&box->bytes, bytes);
@@ -75,10 +91,40 @@ void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload
     }
 }
 
+/* A block that waited, and may have been overwritten meanwhile: then it is lost, and reported. */
+static void send_one(struct hs_cache *cache, void *payload)
+{
+    struct hs_block *block = hs_block_of(payload);
+    struct hs_arena *arena = hs_heap_table_arena(hs_block_arena(block));
+
+    if (HS_UNLIKELY(!hs_block_is_intact(block) || hs_block_state(block) != HS_STATE_SENT || arena == NULL)) {
+        hs_freelist_note_damage(payload);
+    } else if (HS_LIKELY(hs_depot_of(arena) != NULL)) {
+        hs_cache_send(cache, arena, payload);
+    } else {
+        /* Nobody would take it from the inbox of an arena that no thread ever entered. */
+        hs_block_set_state(block, HS_STATE_USED);
+        hs_heap_release(&(struct hs_owner){.arena = arena, .block = block});
+    }
+}
+
+void hs_cache_send_waiting(struct hs_cache *cache)
+{
+    void *payloads[HS_WAITING_MOST];
+    uint32_t count = hs_load_relaxed(&cache->unsent.count); /* relaxed: the thread's own */
+
+    /* None of them is unsent any more while others are sent: that may send all there is. */
+    memcpy(payloads, cache->unsent.payloads, count * sizeof payloads[0]);
+    hs_store_relaxed(&cache->unsent.count, 0);
+    for (unsigned i = 0; i < count; i++)
+        send_one(cache, payloads[i]);
+}
+
 bool hs_cache_send_all(struct hs_cache *cache)
 {
     bool had_any = false;
 
+    hs_cache_send_waiting(cache);
     for (unsigned i = 0; i < HS_OUTBOXES; i++) {
         if (cache->outboxes[i].newest == NULL)
             continue;
@@ -101,6 +147,7 @@ bool hs_cache_next_in_chain(const struct hs_arena *arena, void *payload, void **
     state = hs_block_state(block);
     if (state != HS_STATE_SENT && state != HS_STATE_SEEN)
         return false;
+    HS_PREFETCH(hs_block_of(hint_of(payload)));
     *next = link_of(payload);
     return true;
 }

@@ -44,6 +44,16 @@ void hs_cache_for_each_pending(struct hs_cache *cache, hs_visit_cached *visit, v
     for_each_in_chain(cache->arena, cache->pending, visit, context);
 }
 
+void hs_cache_for_each_unsent(struct hs_cache *cache, hs_visit_cached *visit, void *context)
+{
+    for (unsigned i = 0; i < hs_load_relaxed(&cache->unsent.count); i++) {
+        void *payload = cache->unsent.payloads[i];
+        struct hs_arena *arena = hs_heap_table_arena(hs_block_arena(hs_block_of(payload)));
+
+        visit(arena != NULL ? arena : cache->arena, payload, HS_CLASS_NONE, context);
+    }
+}
+
 void hs_cache_for_each_in_outbox(const struct hs_outbox *box, hs_visit_cached *visit, void *context)
 {
     for_each_in_chain(box->arena, box->newest, visit, context);
@@ -60,11 +70,19 @@ void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, v
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++)
         if (hs_bin_count(cache, i) != 0)
             for_each_in_bin(cache, i, visit, context);
-    for (unsigned i = 0; i < hs_load_relaxed(&cache->unsorted_count); i++)
-        visit(cache->arena, cache->unsorted[i], hs_load_relaxed(&cache->unsorted_classes[i]), context);
+    for (unsigned i = 0; i < hs_load_relaxed(&cache->unsorted.count); i++)
+        visit(cache->arena, cache->unsorted.payloads[i], hs_load_relaxed(&cache->unsorted.classes[i]), context);
 }
 
 /* Relaxed throughout: statistics, exact where no other thread allocates. While one does, a stack may be moving. */
+static void add_waiting(const struct hs_waiting *waiting, struct hs_cache_sum *sum)
+{
+    for (unsigned i = 0; i < hs_load_relaxed(&waiting->count); i++) {
+        sum->blocks++;
+        sum->bytes += hs_class_bytes(hs_load_relaxed(&waiting->classes[i]));
+    }
+}
+
 static void add_cache(struct hs_cache *cache, void *context)
 {
     struct hs_cache_sum *sum = context;
@@ -77,10 +95,8 @@ static void add_cache(struct hs_cache *cache, void *context)
         sum->blocks += count;
         sum->bytes += count * hs_class_bytes(i);
     }
-    for (unsigned i = 0; i < hs_load_relaxed(&cache->unsorted_count); i++) {
-        sum->blocks++;
-        sum->bytes += hs_class_bytes(hs_load_relaxed(&cache->unsorted_classes[i]));
-    }
+    add_waiting(&cache->unsorted, sum);
+    add_waiting(&cache->unsent, sum);
     for (unsigned i = 0; i < HS_OUTBOXES; i++) {
         sum->blocks += hs_load_relaxed(&cache->outboxes[i].blocks);
         sum->bytes += hs_load_relaxed(&cache->outboxes[i].bytes);

@@ -48,8 +48,27 @@ static bool bins_are_sound(struct hs_checker *checker, const struct hs_cache *ca
         sound &= hs_check_expect(checker, base[-1] == HS_SENTINEL && base <= top && top <= cache->bins[i].full, "C4",
                                  cache, "a bin's stack is out of its bounds");
     }
-    return sound & hs_check_expect(checker, hs_load_relaxed(&cache->unsorted_count) < HS_UNSORTED_MOST, "C4", cache,
+    return sound & hs_check_expect(checker, hs_load_relaxed(&cache->unsorted.count) < HS_WAITING_MOST, "C4", cache,
                                    "there are more unsorted blocks than have room");
+}
+
+static void see_unsent(struct hs_checker *checker, struct hs_cache *cache)
+{
+    struct found found = {.checker = checker, .state = HS_STATE_SENT};
+    uint32_t count = hs_load_relaxed(&cache->unsent.count); /* relaxed: at rest */
+
+    if (!hs_check_expect(checker, count < HS_WAITING_MOST, "C4", cache, "there are more unsent blocks than have room"))
+        return;
+    hs_cache_for_each_unsent(cache, see, &found);
+    for (uint32_t i = 0; i < count; i++) {
+        const void *payload = cache->unsent.payloads[i];
+        const struct hs_block *block = hs_block_of(payload);
+
+        (void)hs_check_expect(checker, hs_block_arena(block) != cache->arena->number, "C1", payload,
+                              "an unsent block is of the thread's own arena");
+        (void)hs_check_expect(checker, hs_class_of_block(block) == hs_load_relaxed(&cache->unsent.classes[i]), "C4",
+                              payload, "an unsent block is of another class than is said");
+    }
 }
 
 static void see_cache(struct hs_cache *cache, void *context)
@@ -59,6 +78,7 @@ static void see_cache(struct hs_cache *cache, void *context)
 
     if (bins_are_sound(checker, cache))
         hs_cache_for_each_in_bins(cache, see, &found);
+    see_unsent(checker, cache);
     for (unsigned i = 0; i < HS_OUTBOXES; i++) {
         const struct hs_outbox *box = &cache->outboxes[i];
 
@@ -79,6 +99,7 @@ static void see_cache(struct hs_cache *cache, void *context)
 static void unsee_cache(struct hs_cache *cache, void *context)
 {
     hs_cache_for_each_pending(cache, unsee, context);
+    hs_cache_for_each_unsent(cache, unsee, context);
     for (unsigned i = 0; i < HS_OUTBOXES; i++)
         hs_cache_for_each_in_outbox(&cache->outboxes[i], unsee, context);
     hs_cache_for_each_in_bins(cache, unsee, context);

@@ -33,7 +33,7 @@ static inline void hs_free(void *ptr)
         if (cache->defers) {
             if (HS_UNLIKELY(!hs_cache_defer_tiny(cache, ptr)))
                 hs_free_slowly(ptr);
-            else if (HS_UNLIKELY(hs_cache_must_sort(cache)))
+            else if (HS_UNLIKELY(hs_waiting_is_full(&cache->unsorted)))
                 hs_sort_freed();
             return;
         }

@@ -101,7 +101,7 @@ void kit_heapster_use_break(bool may);
  */
 void kit_heapster_use_cache(bool may);
 
-/* What the bins of the calling thread's cache hold; and the same with its run and its outboxes. */
+/* What the bins of the calling thread's cache hold; and the same with its run and all that is on its way elsewhere. */
 uint64_t kit_heapster_own_bins_bytes(void);
 uint64_t kit_heapster_own_kept_bytes(void);
 

@@ -311,6 +311,8 @@ uint64_t kit_heapster_own_kept_bytes(void)
 
     for (unsigned i = 0; i < HS_OUTBOXES; i++)
         bytes += hs_load_relaxed(&cache->outboxes[i].bytes);
+    for (unsigned i = 0; i < hs_load_relaxed(&cache->unsent.count); i++)
+        bytes += hs_class_bytes(hs_load_relaxed(&cache->unsent.classes[i]));
     return bytes;
 }
 

@@ -5,7 +5,8 @@
  * Class of bug: an inbox without a bound; a sender that empties it in part, or twice; an account of the inbox that
  * drifts away from what it holds, so that the bound is never met any more.
  * Oracle: everything in oracle.h; while its owner sleeps an inbox holds HS_INBOX_BYTES_MOST and what one sender adds,
- * and the arena's depot what hs_depot_sent_bytes_most allows; every other sender has an outbox, which is not full;
+ * and the arena's depot what hs_depot_sent_bytes_most allows; every other sender has an outbox, which is not full,
+ * and what is unsent;
  * whoever lives in the owner's arena may keep what it frees.
  * Knobs: BLOCKS, freed during one sleep; sizes, so that they are several times what an inbox may hold.
  */
@@ -20,7 +21,7 @@
 
 enum { BLOCKS = 2048, NAP_NS = 50000 };
 
-/* An outbox, with the block that filled it; for each sender. */
+/* An outbox, with the block that filled it, and what is unsent, 16 KiB each; for each sender. */
 #define SENDER_BYTES (((size_t)32 + 72) << 10)
 
 static const struct kit_sizes sizes[] = {

@@ -340,7 +340,7 @@ static void write_to_an_outbox(void *context)
 {
     struct worker other = {0};
 
-    all.count = BATCH / 2 + 2;
+    all.count = BATCH / 2 + HS_WAITING_MOST + 2;
     start_worker(&other);
     elsewhere = heapster_malloc(100);
     take_blocks(&all);
@@ -359,6 +359,58 @@ static void an_overwritten_link_is_reported(void **state)
         expect_damage("overwritten tag", write_to_sent_blocks, &link);
         expect_damage("overwritten tag", write_to_an_outbox, &link);
     }
+}
+
+/* What is not in a chain yet has no link that could be lost; its tag may be. */
+static void write_to_unsent_blocks(void *context)
+{
+    bool hits_tag = *(const bool *)context;
+    struct worker other = {0};
+
+    all.count = HS_WAITING_MOST - 2;
+    start_worker(&other);
+    let(&other, take_blocks, &(struct blocks){&elsewhere, 1, 100});
+    take_blocks_inside_pages(&all);
+    let(&other, free_blocks, &all);
+    REQUIRE(hs_load_relaxed(&other.cache->unsent.count) == all.count);
+    overwrite(hits_tag ? (char *)payloads[3] - HS_TAG_BYTES : payloads[3], 0x41, HS_TAG_BYTES);
+    end_worker(&other);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->arena->inbox_blocks) == all.count - (hits_tag ? 1 : 0));
+}
+
+static void overwritten_unsent_blocks_are_reported(void **state)
+{
+    static bool hits_tag = true;
+
+    (void)state;
+    expect_damage("overwritten tag", write_to_unsent_blocks, &hits_tag);
+    hits_tag = false;
+    run_in_thread(write_to_unsent_blocks, &hits_tag);
+}
+
+/* Hints lead anywhere; nothing believes them. */
+static void write_to_hints(void *context)
+{
+    static const uintptr_t hints[] = {0, 1, 8, 0x4141414141414141, UINTPTR_MAX, UINTPTR_MAX / 2 + 1};
+    struct worker other = {0};
+
+    (void)context;
+    all.count = BATCH;
+    start_worker(&other);
+    let(&other, take_blocks, &(struct blocks){&elsewhere, 1, 100});
+    take_blocks(&all);
+    let(&other, free_blocks, &all);
+    for (unsigned i = 0; i < BATCH; i++)
+        ((uintptr_t *)unforeseen((uintptr_t)payloads[i]))[1] = hints[i % COUNT_OF(hints)];
+    take_blocks(&all);
+    require_sound();
+    end_worker(&other);
+}
+
+static void an_overwritten_hint_does_no_harm(void **state)
+{
+    (void)state;
+    run_in_thread(write_to_hints, NULL);
 }
 
 /* Outboxes of the thread, and all inboxes. */
@@ -422,6 +474,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(underflow_of_a_cached_block),
         cmocka_unit_test(a_block_that_is_not_as_free_left_it),
         cmocka_unit_test(a_write_to_a_cached_block_does_no_harm),
+        cmocka_unit_test(overwritten_unsent_blocks_are_reported),
+        cmocka_unit_test(an_overwritten_hint_does_no_harm),
         cmocka_unit_test(an_overwritten_link_is_reported),
         cmocka_unit_test(one_lost_link_loses_no_more_than_what_it_led_to),
     };

@@ -93,7 +93,7 @@ static void fork_beside_caches(void *context)
         start_worker(&others[i]);
     let(&others[0], keep_some, NULL);
     take_blocks(&of_mine);
-    let(&others[1], free_blocks, &of_mine);                        /* 64 in the inbox, 6 in an outbox */
+    let(&others[1], free_blocks, &of_mine);                        /* 64 in the inbox, 6 unsent or in an outbox */
     let(&others[1], take_blocks, &(struct blocks){sent, 70, 300}); /* and back */
     free_blocks(&of_mine);
     depot = others[0].cache->arena->depot;

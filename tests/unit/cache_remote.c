@@ -28,10 +28,10 @@ static uint64_t inbox_bytes(const struct hs_arena *arena)
     return hs_load_relaxed(&arena->inbox_bytes);
 }
 
-/* In all outboxes of a cache. */
+/* Unsent, and in all outboxes of a cache. */
 static uint64_t sent_blocks(const struct hs_cache *cache)
 {
-    uint64_t blocks = 0;
+    uint64_t blocks = hs_load_relaxed(&cache->unsent.count);
 
     for (unsigned i = 0; i < HS_OUTBOXES; i++)
         blocks += hs_load_relaxed(&cache->outboxes[i].blocks);
@@ -79,6 +79,69 @@ static void a_remote_free_waits_in_an_outbox(void **state)
     run_in_thread(free_a_few_elsewhere, NULL);
 }
 
+/* Makes its cache, whose first block of another arena would otherwise come before there is one. */
+static void start_caching_worker(struct worker *other)
+{
+    struct blocks one = {payloads + MANY - 1, 1, 100};
+
+    start_worker(other);
+    let(other, take_blocks, &one);
+    let(other, free_blocks, &one);
+}
+
+static void free_less_than_are_sent(void *context)
+{
+    struct blocks blocks = {payloads, HS_WAITING_MOST - 1, 100}, one = {payloads + HS_WAITING_MOST, 1, 100};
+    struct worker other = {0};
+
+    (void)context;
+    start_caching_worker(&other);
+    take_blocks_inside_pages(&blocks);
+    take_blocks_inside_pages(&one);
+    let(&other, free_blocks, &blocks);
+    REQUIRE(hs_load_relaxed(&other.cache->unsent.count) == HS_WAITING_MOST - 1);
+    for (unsigned i = 0; i < HS_OUTBOXES; i++)
+        REQUIRE(other.cache->outboxes[i].newest == NULL);
+    require_sound();
+    let(&other, free_blocks, &one);
+    REQUIRE(hs_load_relaxed(&other.cache->unsent.count) == 0 && sent_blocks(other.cache) == HS_WAITING_MOST);
+    require_sound();
+    end_worker(&other);
+    REQUIRE(inbox_blocks() == HS_WAITING_MOST);
+}
+
+static void remote_frees_are_sent_many_at_a_time(void **state)
+{
+    (void)state;
+    run_in_thread(free_less_than_are_sent, NULL);
+}
+
+/* Tiny and longer ones, of the thread's arena and of a first-class one: only the tiny foreign ones wait. */
+static void free_what_does_not_wait(void *context)
+{
+    struct blocks medium = {payloads, 3, 5000}, own = {payloads + 3, 3, 100};
+    heapster_arena *arena = heapster_arena_create(NULL);
+    struct worker other = {0};
+
+    (void)context;
+    REQUIRE(arena != NULL);
+    start_caching_worker(&other);
+    take_blocks(&medium);
+    let(&other, take_blocks, &own);
+    payloads[6] = heapster_arena_malloc(arena, 100);
+    let(&other, free_blocks, &(struct blocks){payloads, 7, 0});
+    REQUIRE(hs_load_relaxed(&other.cache->unsent.count) == 0 && sent_blocks(other.cache) == 3);
+    require_sound();
+    end_worker(&other);
+    heapster_arena_destroy(arena);
+}
+
+static void only_tiny_foreign_blocks_wait(void **state)
+{
+    (void)state;
+    run_in_thread(free_what_does_not_wait, NULL);
+}
+
 struct load {
     unsigned count;
     size_t bytes;
@@ -119,6 +182,7 @@ static void take_back_what_came(void *context)
     take_blocks(&blocks);
     start_worker(&other);
     let(&other, free_blocks, &blocks);
+    end_worker(&other);
     REQUIRE(inbox_blocks() == (uint64_t)10 * BATCH);
     for (unsigned i = 0; i < 10 * BATCH; i++) {
         void *again = heapster_malloc(100);
@@ -130,7 +194,6 @@ static void take_back_what_came(void *context)
     require_sound();
     blocks.payloads = payloads + MANY / 2;
     free_blocks(&blocks);
-    end_worker(&other);
 }
 
 static void malloc_takes_what_came_back(void **state)
@@ -437,6 +500,8 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_remote_free_waits_in_an_outbox),
+        cmocka_unit_test(remote_frees_are_sent_many_at_a_time),
+        cmocka_unit_test(only_tiny_foreign_blocks_wait),
         cmocka_unit_test(a_full_outbox_goes_to_the_inbox),
         cmocka_unit_test(malloc_takes_what_came_back),
         cmocka_unit_test(the_sender_gives_back_what_inbox_and_depot_cannot_hold),

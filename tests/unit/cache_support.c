@@ -93,6 +93,18 @@ void take_blocks(void *context)
     }
 }
 
+void take_blocks_inside_pages(void *context)
+{
+    const struct blocks *blocks = context;
+
+    for (unsigned i = 0; i < blocks->count; i++) {
+        do
+            blocks->payloads[i] = heapster_malloc(blocks->bytes);
+        while (!hs_cache_may_read_tag(blocks->payloads[i])); /* few, and lost */
+        REQUIRE(blocks->payloads[i] != NULL);
+    }
+}
+
 void free_blocks(void *context)
 {
     const struct blocks *blocks = context;

@@ -43,6 +43,7 @@ struct blocks {
     size_t bytes; /* of a request */
 };
 void take_blocks(void *blocks);
+void take_blocks_inside_pages(void *blocks); /* whose tags lie in the same page: free takes others another way */
 void free_blocks(void *blocks);
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ enum { BYTES = 100 };
 
 static unsigned unsorted_count(const struct hs_cache *cache)
 {
-    return hs_load_relaxed(&cache->unsorted_count);
+    return hs_load_relaxed(&cache->unsorted.count);
 }
 
 /* As in a thread of a large heap; what malloc gave last is none of the table. */
@@ -81,15 +81,15 @@ static void free_sixteen(void *context)
     unsigned in_bin;
 
     (void)context;
-    begin(HS_UNSORTED_MOST);
+    begin(HS_WAITING_MOST);
     in_bin = count_in_bin(hs_cache_self, BYTES);
-    give(HS_UNSORTED_MOST - 1);
-    REQUIRE(unsorted_count(hs_cache_self) == HS_UNSORTED_MOST - 1);
-    heapster_free(payloads[HS_UNSORTED_MOST - 1]);
+    give(HS_WAITING_MOST - 1);
+    REQUIRE(unsorted_count(hs_cache_self) == HS_WAITING_MOST - 1);
+    heapster_free(payloads[HS_WAITING_MOST - 1]);
     REQUIRE(unsorted_count(hs_cache_self) == 0);
-    REQUIRE(count_in_bin(hs_cache_self, BYTES) == in_bin + HS_UNSORTED_MOST);
-    require_cached(0, HS_UNSORTED_MOST, HS_UNSORTED_MOST);
-    for (unsigned i = HS_UNSORTED_MOST; i > 0; i--)
+    REQUIRE(count_in_bin(hs_cache_self, BYTES) == in_bin + HS_WAITING_MOST);
+    require_cached(0, HS_WAITING_MOST, HS_WAITING_MOST);
+    for (unsigned i = HS_WAITING_MOST; i > 0; i--)
         REQUIRE(heapster_malloc(BYTES) == payloads[i - 1]);
     require_sound();
 }

@@ -2,13 +2,14 @@
  * The checker and the invariants of caches, C1 to C5, and of runs, B8: each test breaks one and expects that very
  * number, and soundness once it is put right.
  *
- * The cache has blocks of two classes in bins, a run, blocks of another arena in an outbox, and some in its own inbox.
+ * The cache has blocks of two classes in bins, a run, blocks of another arena in an outbox and unsent, and some in its
+ * own inbox.
  */
 #include "cache_support.h"
 
 #include <unistd.h>
 
-enum { BLOCKS = 20, REMOTE = 70 };
+enum { BLOCKS = 20, REMOTE = 70, UNSENT = 3 };
 
 static void *payloads[BLOCKS], *sent[REMOTE];
 static struct worker other;
@@ -17,34 +18,36 @@ static struct worker other;
 static void *theirs[BLOCKS];
 static void *used;
 
+static struct hs_outbox *outbox(void)
+{
+    return &hs_cache_self->outboxes[other.cache->arena->number % HS_OUTBOXES];
+}
+
 static void set_the_scene(void)
 {
     struct blocks mine = {payloads, BLOCKS, 100}, of_other = {theirs, BLOCKS, 300};
     struct blocks to_send = {sent, REMOTE, 200};
 
     start_worker(&other);
-    let(&other, take_blocks, &of_other);
+    let(&other, take_blocks_inside_pages, &of_other);
     take_blocks(&to_send);
     take_blocks(&mine);
     used = heapster_malloc(100);
     heapster_free(heapster_malloc(600));
     free_blocks(&mine);
-    of_other.count = BLOCKS / 2;
+    of_other.count = HS_WAITING_MOST + UNSENT;
     free_blocks(&of_other);
     let(&other, free_blocks, &to_send); /* last: nothing is to be taken out of the inbox */
     REQUIRE(hs_cache_self->run != NULL && count_in_bin(hs_cache_self, 100) >= BLOCKS);
     REQUIRE(hs_load_relaxed(&hs_cache_self->arena->inbox_blocks) != 0);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->unsent.count) == UNSENT);
+    REQUIRE(outbox()->newest != NULL);
     require_sound();
 }
 
 static struct hs_bin *bin_of(size_t bytes)
 {
     return &hs_cache_self->bins[hs_class_for(hs_block_bytes_for(bytes))];
-}
-
-static struct hs_outbox *outbox(void)
-{
-    return &hs_cache_self->outboxes[other.cache->arena->number % HS_OUTBOXES];
 }
 
 /* What is broken, and how it is put right; twice the same call. */
@@ -151,19 +154,29 @@ static void put_a_sent_block_in_a_bin(bool is_repair)
         push_into(bin_of(600), payload);
 }
 
+static void leave(struct hs_waiting *waiting, void *payload, unsigned class_index)
+{
+    unsigned count = hs_load_relaxed(&waiting->count);
+
+    waiting->payloads[count] = payload;
+    hs_store_relaxed(&waiting->classes[count], (uint8_t)class_index);
+    hs_store_relaxed(&waiting->count, count + 1);
+}
+
+static void forget_newest(struct hs_waiting *waiting)
+{
+    hs_store_relaxed(&waiting->count, hs_load_relaxed(&waiting->count) - 1);
+}
+
 /* The newest of the unsorted, once more. */
 static void leave_unsorted(void *payload, unsigned class_index)
 {
-    unsigned count = hs_load_relaxed(&hs_cache_self->unsorted_count);
-
-    hs_cache_self->unsorted[count] = payload;
-    hs_store_relaxed(&hs_cache_self->unsorted_classes[count], (uint8_t)class_index);
-    hs_store_relaxed(&hs_cache_self->unsorted_count, count + 1);
+    leave(&hs_cache_self->unsorted, payload, class_index);
 }
 
 static void forget_newest_unsorted(void)
 {
-    hs_store_relaxed(&hs_cache_self->unsorted_count, hs_load_relaxed(&hs_cache_self->unsorted_count) - 1);
+    forget_newest(&hs_cache_self->unsorted);
 }
 
 static unsigned class_of_request(size_t bytes)
@@ -187,9 +200,29 @@ static void leave_a_used_block_unsorted(bool is_repair)
         leave_unsorted(used, hs_class_of_block(hs_block_of(used)));
 }
 
+/* What is to be sent is not of this arena. */
+static void send_an_own_block(bool is_repair)
+{
+    hs_block_set_state(hs_block_of(used), is_repair ? HS_STATE_USED : HS_STATE_SENT);
+    if (is_repair)
+        forget_newest(&hs_cache_self->unsent);
+    else
+        leave(&hs_cache_self->unsent, used, class_of_request(100));
+}
+
+static void send_a_block_twice(bool is_repair)
+{
+    if (is_repair)
+        forget_newest(&hs_cache_self->unsent);
+    else
+        leave(&hs_cache_self->unsent, theirs[0], class_of_request(300));
+}
+
 static void C1(void **state)
 {
     (void)state;
+    expect_complaint(send_an_own_block, "C1");
+    expect_complaint(send_a_block_twice, "C1");
     expect_complaint(leave_a_block_of_a_bin_unsorted, "C1");
     expect_complaint(leave_a_used_block_unsorted, "C1");
     expect_complaint(put_in_two_bins, "C1");
@@ -236,9 +269,18 @@ static void lose_what_is_unsorted(bool is_repair)
     forget_newest_unsorted();
 }
 
+static void lose_what_is_unsent(bool is_repair)
+{
+    if (is_repair)
+        leave(&hs_cache_self->unsent, theirs[HS_WAITING_MOST + UNSENT - 1], class_of_request(300));
+    else
+        forget_newest(&hs_cache_self->unsent);
+}
+
 static void C2(void **state)
 {
     (void)state;
+    expect_complaint(lose_what_is_unsent, "C2");
     expect_complaint(lose_what_is_unsorted, "C2");
     expect_complaint(cache_a_used_block, "C2");
     expect_complaint(send_a_used_block, "C2");
@@ -351,7 +393,7 @@ static void mistake_what_is_unsorted(bool is_repair)
     struct hs_bin *bin = bin_of(100);
 
     if (is_repair) {
-        push_into(bin, hs_cache_self->unsorted[0]);
+        push_into(bin, hs_cache_self->unsorted.payloads[0]);
         forget_newest_unsorted();
         return;
     }
@@ -361,10 +403,10 @@ static void mistake_what_is_unsorted(bool is_repair)
 
 static void leave_too_many_unsorted(bool is_repair)
 {
-    for (unsigned i = 0; i < HS_UNSORTED_MOST; i++) {
+    for (unsigned i = 0; i < HS_WAITING_MOST; i++) {
         if (is_repair) {
             forget_newest_unsorted();
-            push_into(bin_of(100), hs_cache_self->unsorted[HS_UNSORTED_MOST - 1 - i]);
+            push_into(bin_of(100), hs_cache_self->unsorted.payloads[HS_WAITING_MOST - 1 - i]);
         } else {
             leave_unsorted(hs_load_relaxed(&bin_of(100)->top)[-1], class_of_request(100));
             drop_from(bin_of(100));
@@ -372,9 +414,21 @@ static void leave_too_many_unsorted(bool is_repair)
     }
 }
 
+static void mistake_what_is_unsent(bool is_repair)
+{
+    hs_store_relaxed(&hs_cache_self->unsent.classes[0], (uint8_t)class_of_request(is_repair ? 300 : 100));
+}
+
+static void leave_too_many_unsent(bool is_repair)
+{
+    hs_store_relaxed(&hs_cache_self->unsent.count, (uint32_t)(is_repair ? UNSENT : HS_WAITING_MOST));
+}
+
 static void C4(void **state)
 {
     (void)state;
+    expect_complaint(mistake_what_is_unsent, "C4");
+    expect_complaint(leave_too_many_unsent, "C4");
     expect_complaint(mistake_what_is_unsorted, "C4");
     expect_complaint(leave_too_many_unsorted, "C4");
     expect_complaint(overwrite_the_sentinel, "C4");
