@@ -81,7 +81,7 @@ struct hs_arena {
     struct hs_bounds bounds;
     struct hs_large_set *large;       /* serves its large requests; NULL: none do */
     struct hs_arena *next, *previous; /* first-class arenas: under the heap's lock */
-    unsigned threads;                 /* whose caches are of this arena: under the heap's lock */
+    _Atomic unsigned threads;         /* whose caches are of this arena; written under the heap's lock */
     struct hs_depot *depot;           /* depot.h; valid where reclaim is set */
     /* Of whoever keeps blocks of this arena back: asked, with no lock held, before the arena grows. True where some
      * came back. Set once, when the first thread enters. */

@@ -35,7 +35,8 @@
  * meanwhile. A hint is not verified, since nothing reads or writes what it leads to.
  *
  * Bounds. A bin begins with room for HS_BIN_SLOTS_LEAST blocks, doubles each time it was full, up to HS_BIN_BYTES_MOST
- * bytes; a cache holds HS_CACHE_BYTES_MOST at the most. Where it is full, a bin with next to no room gets it from the
+ * bytes; a cache holds HS_CACHE_BYTES_MOST at the most, and no more than its share of HS_CACHES_BYTES_MOST where many
+ * threads share an arena. Where it is full, a bin with next to no room gets it from the
  * others: one after the other is halved, in turn. Every so many slow paths, once in decay_ms, bins that were not used
  * meanwhile are given back and shrink to where they began; so does what lies in depots, of any arena, that nobody has
  * taken from.
@@ -84,6 +85,8 @@ enum {
 
 #define HS_BIN_BYTES_MOST ((size_t)64 * 1024)
 #define HS_CACHE_BYTES_MOST ((size_t)2 * 1024 * 1024)
+#define HS_CACHE_BYTES_LEAST ((size_t)256 * 1024)      /* that the threads of an arena may hold, however many */
+#define HS_CACHES_BYTES_MOST ((size_t)4 * 1024 * 1024) /* of an arena, together */
 #define HS_INBOX_BYTES_MOST ((size_t)512 * 1024)
 
 /* From so many bytes on, an arena is taken not to fit into the processor's caches. */

@@ -6,8 +6,9 @@
  * others may want them. */
 #define DEPOT_BLOCK_BYTES_MOST ((size_t)8 * 1024)
 
-/* Where all bins together are too large, they are narrowed to this, so that it need not be done again at once. */
-#define BIN_BYTES_ENOUGH (HS_CACHE_BYTES_MOST - HS_CACHE_BYTES_MOST / 8)
+/* Where all bins together are too large, they are narrowed by one part in so many more than it takes, so that it need
+ * not be done again at once. */
+enum { NARROWED_SHARE = 8 };
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
@@ -186,6 +187,17 @@ static void store_oldest(struct hs_cache *cache, unsigned index)
         give_with_depot(cache, payloads, count);
 }
 
+/* What all bins together may hold. What a thread has when others join it stays until it is not used any more. */
+static size_t bytes_most(const struct hs_cache *cache)
+{
+    unsigned threads = hs_load_relaxed(&cache->arena->threads); /* relaxed: a bound */
+    size_t share = threads > 1 ? HS_CACHES_BYTES_MOST / threads : HS_CACHE_BYTES_MOST;
+
+    if (share > HS_CACHE_BYTES_MOST)
+        return HS_CACHE_BYTES_MOST;
+    return share > HS_CACHE_BYTES_LEAST ? share : HS_CACHE_BYTES_LEAST;
+}
+
 /* ---- room -------------------------------------------------------------------------------------------------------- */
 
 /* Halves one bin after the other until there is room for `bytes` and some more. Each turn begins where the last one
@@ -193,9 +205,10 @@ static void store_oldest(struct hs_cache *cache, unsigned index)
 static void take_from_others(struct hs_cache *cache, unsigned index, size_t bytes)
 {
     void *payloads[HS_BIN_SLOTS_MOST];
+    size_t enough_bytes = bytes_most(cache) - bytes_most(cache) / NARROWED_SHARE;
     unsigned count = 0;
 
-    for (unsigned looked = 0; looked < HS_CLASSES && cache->bin_bytes + bytes > BIN_BYTES_ENOUGH; looked++) {
+    for (unsigned looked = 0; looked < HS_CLASSES && cache->bin_bytes + bytes > enough_bytes; looked++) {
         unsigned other = cache->next_narrowed, slots = hs_bin_slots(cache, other), too_many;
 
         cache->next_narrowed = other + 1 < HS_CLASSES ? other + 1 : HS_CLASS_FIRST;
@@ -229,9 +242,9 @@ bool hs_bin_widen(struct hs_cache *cache, unsigned index)
     more_bytes = (wider - slots) * hs_class_bytes(index);
     if (wider == slots)
         return false;
-    if (cache->bin_bytes + more_bytes > HS_CACHE_BYTES_MOST && slots < HS_BIN_SLOTS_LEAST)
+    if (cache->bin_bytes + more_bytes > bytes_most(cache) && slots < HS_BIN_SLOTS_LEAST)
         take_from_others(cache, index, more_bytes);
-    if (cache->bin_bytes + more_bytes > HS_CACHE_BYTES_MOST)
+    if (cache->bin_bytes + more_bytes > bytes_most(cache))
         return false;
     if (wider > cache->records[index].capacity && !double_stack(cache, index))
         return false;

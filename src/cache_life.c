@@ -327,7 +327,7 @@ void hs_cache_for_each_locked(hs_visit_cache *visit, void *context)
 static bool forget_threads(struct hs_arena *arena, void *context)
 {
     (void)context;
-    arena->threads = 0;
+    hs_store_relaxed(&arena->threads, 0); /* relaxed: nobody else runs */
     return true;
 }
 
@@ -353,7 +353,7 @@ bool hs_cache_forget_others_in_child(void)
         had_any = true;
     }
     if (mine != NULL)
-        mine->arena->threads = 1;
+        hs_store_relaxed(&mine->arena->threads, 1);
     return had_any;
 }
 

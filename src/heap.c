@@ -126,18 +126,24 @@ static struct hs_arena *make_table_arena(unsigned index)
  */
 static _Atomic bool has_rounded;
 
+/* Relaxed: written under the heap's lock. */
+static unsigned threads_of(const struct hs_arena *arena)
+{
+    return hs_load_relaxed(&arena->threads);
+}
+
 struct hs_arena *hs_heap_enter_arena_locked(void) HS_NO_ANALYSIS
 {
     struct hs_arena *fewest = &first_arena;
 
     /* A process of one thread asks for no limit: to count processors costs pages of libc that it may never touch. */
-    for (unsigned i = 0; fewest->threads != 0 && i < arena_limit(); i++) {
+    for (unsigned i = 0; threads_of(fewest) != 0 && i < arena_limit(); i++) {
         struct hs_arena *arena = make_table_arena_locked(i);
 
-        if (arena != NULL && arena->threads < fewest->threads)
+        if (arena != NULL && threads_of(arena) < threads_of(fewest))
             fewest = arena;
     }
-    fewest->threads++;
+    hs_store_relaxed(&fewest->threads, threads_of(fewest) + 1);
     hs_store_relaxed(&has_rounded, true); /* the thread's cache does */
     hs_thread()->arena = fewest;
     return fewest;
@@ -145,7 +151,7 @@ struct hs_arena *hs_heap_enter_arena_locked(void) HS_NO_ANALYSIS
 
 void hs_heap_leave_arena_locked(struct hs_arena *arena)
 {
-    arena->threads--;
+    hs_store_relaxed(&arena->threads, threads_of(arena) - 1);
 }
 
 struct hs_arena *hs_heap_arena(void)

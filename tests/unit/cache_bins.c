@@ -147,12 +147,22 @@ static void a_full_bin_puts_its_oldest_half_away(void **state)
     run_in_thread(fill_a_bin, NULL);
 }
 
+struct crowd {
+    unsigned threads; /* of the arena */
+    size_t bytes;     /* that each of them may hold */
+};
+
 /* Bins of one class and of all together. */
 static void fill_all_bins(void *context)
 {
+    const struct crowd *crowd = context;
+    _Atomic unsigned *threads;
     size_t most = 0;
 
-    (void)context;
+    heapster_free(heapster_malloc(1));
+    threads = &hs_cache_self->arena->threads;
+    REQUIRE(hs_load_relaxed(threads) == 1);
+    hs_store_relaxed(threads, crowd->threads);
     for (unsigned round = 0; round < 2; round++)
         for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
             size_t block_bytes = hs_class_bytes(i), bytes;
@@ -162,17 +172,24 @@ static void fill_all_bins(void *context)
             bytes = count_in_bin(hs_cache_self, block_bytes - HS_TAG_BYTES) * block_bytes;
             REQUIRE(bytes <= HS_BIN_BYTES_MOST || bytes <= 2 * block_bytes);
             bytes = bytes_in_bins(hs_cache_self);
-            REQUIRE(bytes <= HS_CACHE_BYTES_MOST);
+            REQUIRE(bytes <= crowd->bytes);
             if (bytes > most)
                 most = bytes;
         }
-    REQUIRE(most > HS_CACHE_BYTES_MOST / 2);
+    REQUIRE(most > crowd->bytes / 2);
+    hs_store_relaxed(threads, 1);
 }
 
 static void a_cache_holds_so_much_at_the_most(void **state)
 {
+    static struct crowd crowds[] = {{1, HS_CACHE_BYTES_MOST},
+                                    {2, HS_CACHES_BYTES_MOST / 2},
+                                    {8, HS_CACHES_BYTES_MOST / 8},
+                                    {1000, HS_CACHE_BYTES_LEAST}};
+
     (void)state;
-    run_in_thread(fill_all_bins, NULL);
+    for (size_t i = 0; i < COUNT_OF(crowds); i++)
+        run_in_thread(fill_all_bins, &crowds[i]);
 }
 
 /* As many classes as there is room for, each as wide as it may be; then one more. */
