@@ -86,7 +86,7 @@ enum {
 #define HS_BIN_BYTES_MOST ((size_t)64 * 1024)
 #define HS_CACHE_BYTES_MOST ((size_t)2 * 1024 * 1024)
 #define HS_CACHE_BYTES_LEAST ((size_t)256 * 1024)      /* that the threads of an arena may hold, however many */
-#define HS_CACHES_BYTES_MOST ((size_t)4 * 1024 * 1024) /* of an arena, together */
+#define HS_CACHES_BYTES_MOST ((size_t)8 * 1024 * 1024) /* of an arena, together */
 #define HS_INBOX_BYTES_MOST ((size_t)512 * 1024)
 
 /* From so many bytes on, an arena is taken not to fit into the processor's caches. */

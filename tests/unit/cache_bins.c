@@ -183,7 +183,7 @@ static void fill_all_bins(void *context)
 static void a_cache_holds_so_much_at_the_most(void **state)
 {
     static struct crowd crowds[] = {{1, HS_CACHE_BYTES_MOST},
-                                    {2, HS_CACHES_BYTES_MOST / 2},
+                                    {4, HS_CACHES_BYTES_MOST / 4},
                                     {8, HS_CACHES_BYTES_MOST / 8},
                                     {1000, HS_CACHE_BYTES_LEAST}};
 
