@@ -211,6 +211,7 @@ static void shrink_without_memory(void *context)
     unsigned count = 0;
 
     (void)context;
+    heapster_free(heapster_malloc(BYTES));
     fail_os_calls((1U << HS_OS_CALL_KINDS) - 1);
     while (count < MOST && (blocks[count] = heapster_malloc(BYTES)) != NULL) {
         fill_pattern(blocks[count], BYTES, count);
