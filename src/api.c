@@ -273,24 +273,22 @@ static HS_NOINLINE void free_past_cache(void *ptr)
         release(ptr, &owner);
 }
 
-static HS_NOINLINE void send_freed(struct hs_cache *cache)
+static HS_NOINLINE void free_past_bins(void *ptr)
 {
-    hs_cache_send_waiting(cache);
-    hs_end_slow_path();
+    struct hs_cache *cache = hs_cache_self;
+
+    if (HS_UNLIKELY(!hs_cache_may_read_tag(ptr)) || HS_UNLIKELY(!hs_cache_defer_foreign(cache, ptr))) {
+        free_past_cache(ptr);
+    } else if (HS_UNLIKELY(hs_waiting_is_full(&cache->unsent))) {
+        hs_cache_send_waiting(cache);
+        hs_end_slow_path();
+    }
 }
 
 void hs_free_slowly(void *ptr)
 {
-    struct hs_cache *cache = hs_cache_self;
-
-    if (HS_UNLIKELY(!hs_cache_may_read_tag(ptr)))
-        free_past_cache(ptr);
-    else if (hs_cache_push_medium(cache, ptr))
-        ;
-    else if (HS_UNLIKELY(!hs_cache_defer_foreign(cache, ptr)))
-        free_past_cache(ptr);
-    else if (HS_UNLIKELY(hs_waiting_is_full(&cache->unsent)))
-        send_freed(cache);
+    if (HS_UNLIKELY(!hs_cache_may_read_tag(ptr)) || HS_UNLIKELY(!hs_cache_push_medium(hs_cache_self, ptr)))
+        free_past_bins(ptr);
 }
 
 void hs_sort_freed(void)

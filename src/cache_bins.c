@@ -109,7 +109,7 @@ static bool is_sound(const void *payload)
     if (HS_LIKELY(hs_block_is_intact(block) && hs_block_state(block) == HS_STATE_CACHED &&
                   hs_block_is_intact(hs_block_right(block))))
         return true;
-    return hs_diagnose_cached(payload);
+    return hs_diagnose_cached(payload, HS_STATE_CACHED);
 }
 
 unsigned hs_cache_keep_sound(void **payloads, unsigned count)

@@ -2,7 +2,6 @@
 
 #include "options.h"
 #include "os.h"
-#include "slowpath.h"
 #include "visible_memory.h"
 
 /* ---- no cache ---------------------------------------------------------------------------------------------------- */
@@ -144,7 +143,6 @@ static void leave(struct hs_cache *cache)
     take_out(&caches.live, cache);
     keep_idle(cache, false);
     hs_mutex_unlock(hs_heap_lock());
-    hs_end_slow_path();
 }
 
 static void end_of_thread(void *cache)

@@ -74,7 +74,7 @@ static inline void *hs_bin_pop(struct hs_cache *cache, unsigned index)
             hs_block_set_state(hs_block_of(payload), HS_STATE_USED);
             return payload;
         }
-        (void)hs_diagnose_cached(payload);
+        (void)hs_diagnose_cached(payload, HS_STATE_CACHED);
     }
     return NULL;
 }

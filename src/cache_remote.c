@@ -98,7 +98,7 @@ static void send_one(struct hs_cache *cache, void *payload)
     struct hs_arena *arena = hs_heap_table_arena(hs_block_arena(block));
 
     if (HS_UNLIKELY(!hs_block_is_intact(block) || hs_block_state(block) != HS_STATE_SENT || arena == NULL)) {
-        hs_freelist_note_damage(payload);
+        (void)hs_diagnose_cached(payload, HS_STATE_SENT);
     } else if (HS_LIKELY(hs_depot_of(arena) != NULL)) {
         hs_cache_send(cache, arena, payload);
     } else {

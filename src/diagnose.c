@@ -165,7 +165,7 @@ void hs_diagnose(const void *payload, const char *operation)
     hs_report_misuse(verdict.what.bytes, verdict.address, verdict.found.bytes, verdict.expected);
 }
 
-bool hs_diagnose_cached(const void *payload)
+bool hs_diagnose_cached(const void *payload, uint8_t as_left)
 {
     struct verdict verdict = {.address = payload};
     struct hs_block *block = hs_block_of(payload);
@@ -180,7 +180,7 @@ bool hs_diagnose_cached(const void *payload)
     state = hs_block_state(block);
     if (!tag_verifies(region->arena, block)) {
         say_overwritten(&verdict, block);
-    } else if (state != HS_STATE_CACHED) {
+    } else if (state != as_left) {
         say(&verdict, "double free", "", "in a cache, and ", "a cached block");
         hs_text_add(&verdict.found, hs_state_name(state));
     } else if (!hs_block_is_intact(hs_block_right(block))) {
