@@ -66,7 +66,7 @@ enum hs_state {
     HS_STATE_FREEING = 0xC6, /* given back by the program, nothing claimed for it yet */
     HS_STATE_BUSY = 0xC9,    /* claimed by arena code */
     HS_STATE_RUN = 0xCA,     /* a thread cache's, to be cut up from its end */
-    HS_STATE_SENT = 0xCC,    /* on its way to a cache of its arena, in a chain */
+    HS_STATE_SENT = 0xCC,    /* on its way to a cache of its arena, unsent or in a chain */
     HS_STATE_SEEN = 0xCF,    /* CACHED or SENT, and found where it should be */
     HS_STATE_END = 0xD1,     /* no block: the end of a region */
     HS_STATE_LARGE = 0xE1,   /* the one block of a large mapping */

@@ -35,11 +35,11 @@
  * meanwhile. A hint is not verified, since nothing reads or writes what it leads to.
  *
  * Bounds. A bin begins with room for HS_BIN_SLOTS_LEAST blocks, doubles each time it was full, up to HS_BIN_BYTES_MOST
- * bytes; a cache holds HS_CACHE_BYTES_MOST at the most, and no more than its share of HS_CACHES_BYTES_MOST where many
- * threads share an arena. Where it is full, a bin with next to no room gets it from the
- * others: one after the other is halved, in turn. Every so many slow paths, once in decay_ms, bins that were not used
- * meanwhile are given back and shrink to where they began; so does what lies in depots, of any arena, that nobody has
- * taken from.
+ * bytes; a cache holds HS_CACHE_BYTES_MOST at the most, and grows beyond HS_CACHE_BYTES_LEAST no further than to its
+ * share of HS_CACHES_BYTES_MOST where many threads share an arena. Where it is full, a bin with next to no room gets it
+ * from the others: one after the other is halved, in turn. Every so many slow paths, once in decay_ms, bins that were
+ * not used meanwhile are given back and shrink to where they began; so does what lies in depots, of any arena, that
+ * nobody has taken from.
  *
  * Life. A cache is made at a thread's first call and ends in the destructor of a thread-specific key. Destructors that
  * run later, and threads that have no cache for want of memory, are served by the arenas alone. A thread gets an arena
@@ -51,9 +51,10 @@
  *       inbox is SENT. It is in one of them alone, and of its arena.
  *   C2  Every block that is CACHED or SENT is in one of them.
  *   C3  Every RUN is the run of one cache, and its first word agrees with it.
- *   C4  The blocks in a bin are of its class; slot -1 is the sentinel; base <= top <= full. There are fewer unsorted
- * and unsent blocks than have room, each of the class that stands beside it. C5  An arena's inbox, with what its
- * threads have pending of it, holds as many blocks and bytes as it says; so do an outbox and a depot.
+ *   C4  The blocks in a bin are of its class; slot -1 is the sentinel; base <= top <= full. Of unsorted and of unsent
+ *       blocks there are fewer than have room, each of the class that stands beside it.
+ *   C5  An arena's inbox, with what its threads have pending of it, holds as many blocks and bytes as it says; so do
+ *       an outbox and a depot.
  *
  * Fields                       written by                 read
  *   bins[].top, counters,      the thread                 anywhere, relaxed: statistics, exact at rest
@@ -85,8 +86,8 @@ enum {
 
 #define HS_BIN_BYTES_MOST ((size_t)64 * 1024)
 #define HS_CACHE_BYTES_MOST ((size_t)2 * 1024 * 1024)
-#define HS_CACHE_BYTES_LEAST ((size_t)256 * 1024)      /* that the threads of an arena may hold, however many */
-#define HS_CACHES_BYTES_MOST ((size_t)8 * 1024 * 1024) /* of an arena, together */
+#define HS_CACHE_BYTES_LEAST ((size_t)256 * 1024)      /* each may grow to, however many share an arena */
+#define HS_CACHES_BYTES_MOST ((size_t)8 * 1024 * 1024) /* of an arena, in shares that are no smaller */
 #define HS_INBOX_BYTES_MOST ((size_t)512 * 1024)
 
 /* From so many bytes on, an arena is taken not to fit into the processor's caches. */
@@ -243,8 +244,9 @@ static inline size_t hs_cache_own_bytes(const void *payload)
     return units * HS_ALIGNMENT;
 }
 
-/* The five below are for the thread's own cache, and for pointers before which 8 bytes can be read. What
- * hs_cache_own_bytes has stands in the first three again: free would take an instruction more by a call of it. */
+/* From here on for the thread's own cache, and for pointers before which 8 bytes can be read. What hs_cache_own_bytes
+ * has stands in both push functions and in hs_cache_defer_tiny again: free would take an instruction more by a call of
+ * it. */
 
 /* Pushes a tiny block of this thread's arena into its bin; false for any other pointer, and where the bin is full. */
 static inline bool hs_cache_push_tiny(struct hs_cache *cache, void *payload)
@@ -348,8 +350,8 @@ bool hs_cache_empty_idle(const struct hs_arena *arena, uint64_t older_than_ms);
 /* Ends the calling thread's cache before the thread ends. It gets no other one. */
 void hs_cache_leave(void);
 
-/* Verifies the blocks that the calling thread's cache holds: the end of a process is the last chance to see what was
- * overwritten. */
+/* Verifies what lies in the calling thread's bins, unsorted or unsent: the end of a process is the last chance to see
+ * what was overwritten. */
 void hs_cache_verify(void);
 
 /* What caches and inboxes hold. Exact where no other thread allocates. */

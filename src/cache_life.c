@@ -363,7 +363,7 @@ static void mark(struct hs_arena *arena, void *payload, unsigned class_index, vo
     hs_block_set_state(hs_block_of(payload), HS_STATE_SEEN);
 }
 
-/* What is in no bin and no depot is in a chain. */
+/* What is in no bin and no depot is in a chain: nothing is unsent by now. */
 static void unmark(struct hs_arena *arena, void *payload, unsigned class_index, void *context)
 {
     (void)arena;

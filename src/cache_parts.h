@@ -124,7 +124,7 @@ unsigned hs_cache_keep_sound(void **payloads, unsigned count);
 /* Gives CACHED blocks back to their arena, those that are sound. */
 void hs_cache_give_many(struct hs_arena *arena, void **payloads, unsigned count);
 
-/* Takes a CACHED block of another arena. */
+/* Takes a block of another arena that the program gave back. */
 void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload);
 
 /* Pushes what the outboxes hold. True if that was anything. */

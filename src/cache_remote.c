@@ -1,7 +1,5 @@
 #include "cache_parts.h"
 
-#include <string.h>
-
 #include "os.h"
 
 /* An outbox is pushed when it holds so much. */
@@ -11,27 +9,18 @@ enum { OUTBOX_BLOCKS_MOST = 64 };
 /* So many blocks are put into a depot at a time. */
 enum { DELIVERED_BLOCKS = 256 };
 
-/* The link of a block in a chain, its first word. Not as it is: what a program writes to memory it has freed, zero
- * before all, is then no link. Relaxed throughout: [INBOX] hands the chain over. */
-static void set_link(void *payload, const void *next)
+/* The first two words of a block in a chain: the link, and the hint beside it. Not as they are: what a program writes
+ * to memory it has freed, zero before all, is then no link. Relaxed throughout: [INBOX] hands the chain over. */
+enum word { LINK, HINT };
+
+static void set_word(void *payload, enum word word, const void *other)
 {
-    hs_store_relaxed((_Atomic uintptr_t *)payload, (uintptr_t)next ^ (uintptr_t)hs_block_key);
+    hs_store_relaxed((_Atomic uintptr_t *)payload + word, (uintptr_t)other ^ (uintptr_t)hs_block_key);
 }
 
-static void *link_of(void *payload)
+static void *word_of(void *payload, enum word word)
 {
-    return (void *)(hs_load_relaxed((_Atomic uintptr_t *)payload) ^ (uintptr_t)hs_block_key);
-}
-
-/* The hint beside the link, its second word. */
-static void set_hint(void *payload, const void *ahead)
-{
-    hs_store_relaxed((_Atomic uintptr_t *)payload + 1, (uintptr_t)ahead);
-}
-
-static const void *hint_of(const void *payload)
-{
-    return (const void *)hs_load_relaxed((const _Atomic uintptr_t *)payload + 1);
+    return (void *)(hs_load_relaxed((_Atomic uintptr_t *)payload + word) ^ (uintptr_t)hs_block_key);
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
@@ -50,7 +39,7 @@ static void push_outbox(struct hs_outbox *box)
     void *head = hs_load_relaxed(&arena->inbox);   /* relaxed: compared below */
 
     do
-        set_link(box->oldest, head);
+        set_word(box->oldest, LINK, head);
     while (!hs_compare_exchange_release(&arena->inbox, &head, box->newest)); /* [INBOX] the links of the chain */
     /* Relaxed: a bound, and statistics; they may lag behind what they count. */
     (void)hs_add_relaxed(&arena->inbox_blocks, hs_load_relaxed(&box->blocks));
@@ -64,7 +53,8 @@ static void push_outbox(struct hs_outbox *box)
         deliver(arena, hs_cache_take_inbox(arena));
 }
 
-void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload)
+/* Into the outbox of that arena; true where that was full, and went to the inbox. */
+static bool post(struct hs_cache *cache, struct hs_arena *arena, void *payload)
 {
     struct hs_outbox *box = &cache->outboxes[arena->number % HS_OUTBOXES];
     uint64_t blocks, bytes;
@@ -75,8 +65,8 @@ void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload
     hs_block_set_state(hs_block_of(payload), HS_STATE_SENT);
     /* Relaxed: the thread's own; others read them for statistics. */
     blocks = hs_load_relaxed(&box->blocks);
-    set_link(payload, box->newest);
-    set_hint(payload, blocks >= HS_CHAIN_AHEAD ? box->recent[blocks % HS_CHAIN_AHEAD] : NULL);
+    set_word(payload, LINK, box->newest);
+    set_word(payload, HINT, blocks >= HS_CHAIN_AHEAD ? box->recent[blocks % HS_CHAIN_AHEAD] : payload);
     box->recent[blocks % HS_CHAIN_AHEAD] = payload;
     box->newest = payload;
     if (box->oldest == NULL)
@@ -85,46 +75,60 @@ void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload
     bytes = hs_load_relaxed(&box->bytes) + hs_block_bytes(hs_block_of(payload));
     hs_store_relaxed(&box->blocks, blocks);
     hs_store_relaxed(&box->bytes, bytes);
-    if (blocks >= OUTBOX_BLOCKS_MOST || bytes >= OUTBOX_BYTES_MOST) {
-        push_outbox(box);
+    if (blocks < OUTBOX_BLOCKS_MOST && bytes < OUTBOX_BYTES_MOST)
+        return false;
+    push_outbox(box);
+    return true;
+}
+
+void hs_cache_send(struct hs_cache *cache, struct hs_arena *arena, void *payload)
+{
+    if (post(cache, arena, payload))
         hs_cache_look_for_unused(cache);
-    }
 }
 
 /* A block that waited, and may have been overwritten meanwhile: then it is lost, and reported. */
-static void send_one(struct hs_cache *cache, void *payload)
+static bool post_unsent(struct hs_cache *cache, void *payload)
 {
     struct hs_block *block = hs_block_of(payload);
     struct hs_arena *arena = hs_heap_table_arena(hs_block_arena(block));
 
     if (HS_UNLIKELY(!hs_block_is_intact(block) || hs_block_state(block) != HS_STATE_SENT || arena == NULL)) {
         (void)hs_diagnose_cached(payload, HS_STATE_SENT);
-    } else if (HS_LIKELY(hs_depot_of(arena) != NULL)) {
-        hs_cache_send(cache, arena, payload);
-    } else {
-        /* Nobody would take it from the inbox of an arena that no thread ever entered. */
-        hs_block_set_state(block, HS_STATE_USED);
-        hs_heap_release(&(struct hs_owner){.arena = arena, .block = block});
+        return false;
     }
+    if (HS_LIKELY(hs_depot_of(arena) != NULL))
+        return post(cache, arena, payload);
+    /* Nobody would take it from the inbox of an arena that no thread ever entered. */
+    hs_block_set_state(block, HS_STATE_USED);
+    hs_heap_release(&(struct hs_owner){.arena = arena, .block = block});
+    return false;
+}
+
+/* True where an outbox went to an inbox. */
+static bool post_all_unsent(struct hs_cache *cache)
+{
+    uint32_t count = hs_load_relaxed(&cache->unsent.count); /* relaxed: the thread's own */
+    bool was_full = false;
+
+    for (uint32_t i = 0; i < count; i++)
+        was_full |= post_unsent(cache, cache->unsent.payloads[i]);
+    hs_store_relaxed(&cache->unsent.count, 0);
+    return was_full;
 }
 
 void hs_cache_send_waiting(struct hs_cache *cache)
 {
-    void *payloads[HS_WAITING_MOST];
-    uint32_t count = hs_load_relaxed(&cache->unsent.count); /* relaxed: the thread's own */
-
-    /* None of them is unsent any more while others are sent: that may send all there is. */
-    memcpy(payloads, cache->unsent.payloads, count * sizeof payloads[0]);
-    hs_store_relaxed(&cache->unsent.count, 0);
-    for (unsigned i = 0; i < count; i++)
-        send_one(cache, payloads[i]);
+    if (post_all_unsent(cache))
+        hs_cache_look_for_unused(cache);
 }
 
+/* Nothing else is given back here: in the child of a fork what vanished threads' caches hold is not to be believed. */
 bool hs_cache_send_all(struct hs_cache *cache)
 {
-    bool had_any = false;
+    bool had_any = hs_load_relaxed(&cache->unsent.count) != 0; /* relaxed: the thread's own */
 
-    hs_cache_send_waiting(cache);
+    (void)post_all_unsent(cache);
     for (unsigned i = 0; i < HS_OUTBOXES; i++) {
         if (cache->outboxes[i].newest == NULL)
             continue;
@@ -147,8 +151,8 @@ bool hs_cache_next_in_chain(const struct hs_arena *arena, void *payload, void **
     state = hs_block_state(block);
     if (state != HS_STATE_SENT && state != HS_STATE_SEEN)
         return false;
-    HS_PREFETCH(hs_block_of(hint_of(payload)));
-    *next = link_of(payload);
+    HS_PREFETCH(hs_block_of(word_of(payload, HINT)));
+    *next = word_of(payload, LINK);
     return true;
 }
 

@@ -136,8 +136,21 @@ static void verify(struct hs_arena *arena, void *payload, unsigned class_index, 
     (void)hs_cache_keep_sound(&payload, 1);
 }
 
+static void verify_unsent(struct hs_arena *arena, void *payload, unsigned class_index, void *context)
+{
+    const struct hs_block *block = hs_block_of(payload);
+
+    (void)arena;
+    (void)class_index;
+    (void)context;
+    if (!hs_block_is_intact(block) || hs_block_state(block) != HS_STATE_SENT)
+        (void)hs_diagnose_cached(payload, HS_STATE_SENT);
+}
+
 void hs_cache_verify(void)
 {
-    if (hs_cache_self != &hs_cache_none)
-        hs_cache_for_each_in_bins(hs_cache_self, verify, NULL);
+    if (hs_cache_self == &hs_cache_none)
+        return;
+    hs_cache_for_each_in_bins(hs_cache_self, verify, NULL);
+    hs_cache_for_each_unsent(hs_cache_self, verify_unsent, NULL);
 }

@@ -28,7 +28,7 @@ static void see(struct hs_arena *arena, void *payload, unsigned class_index, voi
     found->bytes += hs_block_bytes(block);
 }
 
-/* What is in no bin and no depot is in a chain. */
+/* What is in no bin and no depot is unsent or in a chain. */
 static void unsee(struct hs_arena *arena, void *payload, unsigned class_index, void *context)
 {
     (void)arena;

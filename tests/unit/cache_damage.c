@@ -378,11 +378,37 @@ static void write_to_unsent_blocks(void *context)
     REQUIRE(hs_load_relaxed(&hs_cache_self->arena->inbox_blocks) == all.count - (hits_tag ? 1 : 0));
 }
 
+static void verify_cache(void *context)
+{
+    (void)context;
+    hs_cache_verify();
+}
+
+/* As at the end of the process. */
+static void verify_unsent_blocks(void *context)
+{
+    struct worker other = {0};
+    uint64_t tag;
+
+    (void)context;
+    all.count = HS_WAITING_MOST - 2;
+    start_worker(&other);
+    let(&other, take_blocks, &(struct blocks){&elsewhere, 1, 100});
+    take_blocks_inside_pages(&all);
+    let(&other, free_blocks, &all);
+    memcpy(&tag, (char *)payloads[3] - HS_TAG_BYTES, sizeof tag);
+    overwrite((char *)payloads[3] - HS_TAG_BYTES, 0x41, HS_TAG_BYTES);
+    let(&other, verify_cache, NULL);
+    memcpy((char *)payloads[3] - HS_TAG_BYTES, &tag, sizeof tag);
+    end_worker(&other);
+}
+
 static void overwritten_unsent_blocks_are_reported(void **state)
 {
     static bool hits_tag = true;
 
     (void)state;
+    expect_damage("overwritten tag", verify_unsent_blocks, NULL);
     expect_damage("overwritten tag", write_to_unsent_blocks, &hits_tag);
     hits_tag = false;
     run_in_thread(write_to_unsent_blocks, &hits_tag);

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "options.h"
+
 enum { MANY = 300, KEPT = 50, THREADS = 6, FORKS = 150, SLOTS = 64 };
 
 static void *payloads[MANY], *sent[MANY], *kept[KEPT];
@@ -124,6 +126,70 @@ static void blocks_of_vanished_threads_are_free_again(void **state)
 {
     (void)state;
     run_in_thread(fork_beside_caches, NULL);
+}
+
+/* As a thread stands that vanishes while it sorts: one block is in its bin already, and unsorted still. */
+static void stop_amid_sorting(void *context)
+{
+    struct hs_cache *cache;
+
+    (void)context;
+    keep_some(NULL);
+    cache = hs_cache_self;
+    cache->unsorted.payloads[0] = payloads[0];
+    hs_store_relaxed(&cache->unsorted.classes[0], (uint8_t)hs_class_of_block(hs_block_of(payloads[0])));
+    hs_store_relaxed(&cache->unsorted.count, 1);
+    REQUIRE(state_of(payloads[0]) == HS_STATE_CACHED);
+}
+
+static void go_on_sorting(void *context)
+{
+    (void)context;
+    hs_store_relaxed(&hs_cache_self->unsorted.count, 0);
+}
+
+/* The child sends what is unsent; that fills an outbox and is the slow path at which unused caches are given back. What
+ * vanished threads' caches hold is not to be believed then. */
+static void fork_amid_everything(void *context)
+{
+    enum { SENT = 3 * HS_WAITING_MOST + 1, UNSENT = HS_WAITING_MOST - 1 };
+    static void *medium[1];
+    struct worker owner = {0}, sorter = {0};
+    struct blocks blocks = {sent, SENT + UNSENT - 1, 100}, one = {medium, 1, 2000};
+    pid_t child;
+
+    (void)context;
+    start_worker(&owner);
+    start_worker(&sorter);
+    use_the_heap(NULL);
+    let(&owner, take_blocks_inside_pages, &blocks);
+    let(&owner, take_blocks, &one);
+    let(&sorter, stop_amid_sorting, NULL);
+    free_blocks(&one);
+    free_blocks(&blocks);
+    REQUIRE(hs_load_relaxed(&hs_cache_self->unsent.count) == UNSENT);
+    hs_store_relaxed(&hs_options.decay_ms, 0);
+    for (unsigned i = 0; i < 256; i++) {
+        hs_cache_self->slow_paths = i; /* the next one that looks for unused caches is among them */
+        child = fork();
+        if (child == 0) {
+            (void)alarm(CHILD_SECONDS);
+            require_sound();
+            require_every_byte();
+            _exit(0);
+        }
+        require_exit(child);
+    }
+    let(&sorter, go_on_sorting, NULL);
+    require_sound();
+    end_worker(&owner);
+    end_worker(&sorter);
+}
+
+static void nothing_of_vanished_threads_is_given_back_before_the_sweep(void **state)
+{
+    (void)state;
+    run_in_thread(fork_amid_everything, NULL);
 }
 
 /* A cache that ended before the fork, and one whose thread is the one that forks. */
@@ -276,6 +342,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_of_vanished_threads_are_free_again),
+        cmocka_unit_test(nothing_of_vanished_threads_is_given_back_before_the_sweep),
         cmocka_unit_test(caches_that_had_ended),
         cmocka_unit_test(flushes_under_way),
         cmocka_unit_test(an_inbox_on_its_way_to_the_arena),
