@@ -236,7 +236,7 @@ static void *move_locked(struct hs_large_set *set, struct hs_region *region, siz
     hs_region_leave(hs_large_payload(region), 1);
     base = hs_os_remap(region->base, bytes_of(region), mapping_bytes, true);
     if (base != NULL)
-        region->base = base;
+        hs_large_cache_note_move(region, base);
     write_tag(region);
     hs_region_enter_reserved(region, hs_large_payload(region), reserved);
     return base;
@@ -252,7 +252,7 @@ static bool resize_locked(struct hs_large_set *set, struct hs_region *region, si
     if (mapping_bytes < old_bytes) {
         if (hs_os_remap(region->base, old_bytes, mapping_bytes, false) == NULL)
             return false;
-    } else if (!hs_large_cache_join_locked(set, region->base + old_bytes, mapping_bytes - old_bytes) &&
+    } else if (!hs_large_cache_join_locked(set, region, mapping_bytes - old_bytes) &&
                (!HS_TOOL_FOLLOWS_MREMAP || move_locked(set, region, mapping_bytes) == NULL)) {
         return false;
     }

@@ -46,9 +46,17 @@ static struct hs_region *cut(struct hs_region *region, size_t bytes)
     rest->set = region->set;
     rest->base = region->base + bytes;
     rest->cached_since_ms = region->cached_since_ms;
+    rest->moved_by = region->moved_by;
     hs_store_relaxed(&rest->bytes, bytes_of(region) - bytes); /* relaxed: nobody else knows it yet */
     hs_store_relaxed(&region->bytes, bytes);                  /* relaxed: see bytes_of */
     return rest;
+}
+
+void hs_large_cache_note_move(struct hs_region *region, char *base)
+{
+    region->moved_by =
+        (size_t)hs_wrap_add(region->moved_by, hs_wrap_subtract((uintptr_t)base, (uintptr_t)region->base));
+    region->base = base;
 }
 
 /* ---- put ------------------------------------------------------------------------------------------------------- */
@@ -66,7 +74,7 @@ static uint64_t mean_since_ms(const struct hs_region *one, const struct hs_regio
     return older->cached_since_ms + apart_ms * younger_pages / pages;
 }
 
-/* Takes the run `other` into `region`, which it touches. */
+/* Takes the run `other` into `region`; one touches the other. */
 static void merge_locked(struct hs_large_set *set, struct hs_region *region, struct hs_region *other)
     HS_REQUIRES(set->lock)
 {
@@ -84,7 +92,7 @@ void hs_large_cache_put_locked(struct hs_large_set *set, struct hs_region *regio
     region->cached_since_ms = now_ms;
     for (struct hs_region *run = set->cached, *next; run != NULL; run = next) {
         next = run->next;
-        if (run->base + bytes_of(run) == region->base || region->base + bytes_of(region) == run->base)
+        if (hs_large_cache_touch(run, region) || hs_large_cache_touch(region, run))
             merge_locked(set, region, run);
     }
     link_locked(set, region);
@@ -131,7 +139,7 @@ static bool lengthen(struct hs_region *region, size_t mapping_bytes)
 
     if (base == NULL)
         return false;
-    region->base = base;
+    hs_large_cache_note_move(region, base);
     hs_store_relaxed(&region->bytes, mapping_bytes); /* relaxed: see bytes_of */
     return true;
 }
@@ -165,12 +173,12 @@ struct hs_region *hs_large_cache_take(struct hs_large_set *set, size_t mapping_b
     return NULL;
 }
 
-bool hs_large_cache_join_locked(struct hs_large_set *set, const char *end, size_t bytes)
+bool hs_large_cache_join_locked(struct hs_large_set *set, const struct hs_region *region, size_t bytes)
 {
     struct hs_region *run = set->cached, *rest = NULL;
 
     hs_mutex_assert_held(&set->lock);
-    while (run != NULL && run->base != end)
+    while (run != NULL && !hs_large_cache_touch(region, run))
         run = run->next;
     if (run == NULL || bytes_of(run) < bytes)
         return false;

@@ -4,7 +4,9 @@
  * The idea. Mapping, unmapping and above all the first touch of each page cost a hundred times what a large block costs
  * otherwise. So a freed mapping stays for a while. It is a run of pages, no more: a request takes the shortest run that
  * is long enough and leaves the rest of it here; where none is, the longest one is lengthened by mremap, which then has
- * fewer pages to give than a new mapping. Runs that touch become one, so that no address space is lost to cutting.
+ * fewer pages to give than a new mapping. Runs that touch become one, so that no address space is lost to cutting; but
+ * for those that the kernel keeps apart. It merges neighbours only where the pages of one come next to those of the
+ * other since they were mapped, and mremap takes no two mappings at once: a block across them would be copied to grow.
  *
  *     put       |== run ==|  freed  |= run =|      ->     |======== one run ========|
  *     take               |======== run ========|   ->     | taken |===== rest ======|
@@ -19,7 +21,8 @@
  *
  * Invariants (numbers as in the checker)
  *   L5  cached_runs and cached_bytes are the number and the sum of the runs. Runs are whole pages, begin on one, are at
- *       least a granule long, and no two of them touch. No run is in the region map, and none is a live block.
+ *       least a granule long, and no two of them that were moved equally far touch. No run is in the region map, and
+ *       none is a live block.
  *
  * What it does not do: it tells nothing of the content of a run. Only what the OS has just given reads as zero.
  *
@@ -43,8 +46,20 @@ struct hs_region *hs_large_cache_take(struct hs_large_set *set, size_t mapping_b
 void hs_large_cache_put_locked(struct hs_large_set *set, struct hs_region *region, uint64_t now_ms)
     HS_REQUIRES(set->lock);
 
-/* Takes what begins at `end`, the end of a block, into that block: `bytes` of it. False where there is no such run. */
-bool hs_large_cache_join_locked(struct hs_large_set *set, const char *end, size_t bytes) HS_REQUIRES(set->lock);
+/* Takes `bytes` of what begins where the block of that mapping ends into it. False where there is no such run. */
+bool hs_large_cache_join_locked(struct hs_large_set *set, const struct hs_region *region, size_t bytes)
+    HS_REQUIRES(set->lock);
+
+/* The kernel has moved the mapping to `base`. The caller is its owner, or holds the set's lock. */
+void hs_large_cache_note_move(struct hs_region *region, char *base);
+
+/* Whether `right` begins where `left` ends, and both are one mapping for the kernel, too. The caller holds the set's
+ * lock, or owns what is in no list. */
+static inline bool hs_large_cache_touch(const struct hs_region *left, const struct hs_region *right)
+{
+    /* Relaxed: under the lock. */
+    return left->base + hs_load_relaxed(&left->bytes) == right->base && left->moved_by == right->moved_by;
+}
 
 /* A list of what is beyond the bound, off the cache, for the caller to give to the OS once it holds no lock. */
 struct hs_region *hs_large_cache_excess_locked(struct hs_large_set *set) HS_REQUIRES(set->lock);

@@ -31,7 +31,11 @@ static struct hs_region released;
 
 struct hs_region *hs_region_take(void)
 {
-    return hs_pool_take(&descriptors);
+    struct hs_region *region = hs_pool_take(&descriptors);
+
+    if (region != NULL)
+        region->moved_by = 0;
+    return region;
 }
 
 void hs_region_give(struct hs_region *region)

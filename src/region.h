@@ -67,6 +67,7 @@ struct hs_region {
     bool is_live;              /* of a large mapping: linked in its set's list of blocks, under the set's lock */
     char *huge_from, *huge_to; /* of an arena region: huge pages were asked for in between; NULL: nowhere */
     uint64_t cached_since_ms;  /* of one in its set's cache, under the set's lock */
+    size_t moved_by;           /* how far the kernel has moved a large mapping since it was made, wrapping */
     struct hs_region *next, *previous;                 /* the owner's other regions, or the set's other mappings */
     struct hs_region *overlay_next, *overlay_previous; /* the other overlays */
 };

@@ -6,6 +6,8 @@
  */
 #include "large_cache_support.h"
 
+#include <sys/mman.h>
+
 static size_t page_bytes(void)
 {
     return hs_os_page_bytes();
@@ -186,6 +188,60 @@ static void growth_takes_the_run_behind_it(void **state)
 /* ---- how much stays -------------------------------------------------------------------------------------------- */
 
 enum { BLOCKS = 80 };
+
+static char *wished;
+
+static char *place(size_t bytes)
+{
+    char *here = wished;
+
+    (void)bytes;
+    wished = NULL;
+    return here;
+}
+
+/* The kernel moves no pages that lie side by side in two mappings of its own, as they do where one was moved there.
+ * What the cache makes one run of has to be moved by one call. */
+static void runs_that_the_kernel_keeps_apart_stay_apart(void **state)
+{
+    size_t room_bytes = 64 * MEBIBYTE;
+    char *room = mmap(NULL, room_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *moved, *after, *block;
+    uint64_t maps, moves;
+
+    (void)state;
+    assert_ptr_not_equal(room, MAP_FAILED);
+    assert_int_equal(munmap(room, room_bytes), 0);
+    hs_os_place = place;
+    moved = take(2 * MEBIBYTE);
+    memset(moved, 1, 2 * MEBIBYTE);
+    wished = room;
+    moved = heapster_realloc(moved, 8 * MEBIBYTE);
+    /* The kernel may have lengthened it where it stood: then there is nothing to show. */
+    if (moved != room + page_bytes()) {
+        hs_os_place = NULL;
+        heapster_free(moved);
+        skip();
+    }
+    memset(moved, 2, 8 * MEBIBYTE);
+    wished = room + 8 * MEBIBYTE + page_bytes();
+    after = take(8 * MEBIBYTE);
+    assert_ptr_equal(after, room + 8 * MEBIBYTE + 2 * page_bytes());
+    memset(after, 3, 8 * MEBIBYTE);
+    heapster_free(moved);
+    heapster_free(after);
+    assert_sound();
+    block = take(12 * MEBIBYTE);
+    maps = os_calls_made(HS_OS_MMAP);
+    moves = os_calls_made(HS_OS_MREMAP);
+    block = heapster_realloc(block, 40 * MEBIBYTE);
+    assert_non_null(block);
+    assert_int_equal(os_calls_made(HS_OS_MMAP), maps); /* it was not copied */
+    assert_int_equal(os_calls_made(HS_OS_MREMAP), moves + 1);
+    hs_os_place = NULL;
+    heapster_free(block);
+    assert_sound();
+}
 
 static void blocks_and_cache_stay_near_the_peak(void **state)
 {
@@ -383,6 +439,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(aligned_request_takes_what_is_aligned),
         cmocka_unit_test(longest_run_is_lengthened),
         cmocka_unit_test(growth_takes_the_run_behind_it),
+        cmocka_unit_test(runs_that_the_kernel_keeps_apart_stay_apart),
         cmocka_unit_test(blocks_and_cache_stay_near_the_peak),
         cmocka_unit_test(long_run_is_cut_to_the_bound),
         cmocka_unit_test(number_of_runs_is_bounded),
