@@ -30,7 +30,8 @@ static bool is_private(const volatile void *address)
 static void expect_mapped(const volatile void *address)
 {
     if (is_private(address) || !world_is_mapped(address))
-        engine_fail("atomic access to %p, which the process does not have", (const void *)(uintptr_t)address);
+        engine_fail("access to %p, an atomic or a mutex, which the process does not have",
+                    (const void *)(uintptr_t)address);
 }
 
 /* ---- atomics ----------------------------------------------------------------------------------------------------- */
@@ -216,7 +217,7 @@ void backend_yield(void)
         return;
     engine_point(TOUCH_ALL, NULL, 0);
     (void)engine_event(EVENT_YIELD, NULL, 0, 0, 0, __builtin_return_address(0));
-    engine_self()->has_yielded = true;
+    execution.yielded |= (uint8_t)(1U << execution.current);
     engine_wait();
 }
 
@@ -234,8 +235,10 @@ void hs_mutex_init_unlocked(struct hs_mutex *mutex, uint32_t rank)
 static void note_holder(struct hs_mutex *mutex, const struct hs_thread *holder)
 {
     world_note_write(mutex, sizeof *mutex);
-    mutex->holder = holder;
-    mutex->acquired += holder != NULL;
+    atomic_store_explicit(&mutex->holder, holder, memory_order_relaxed);
+    if (holder != NULL)
+        atomic_store_explicit(&mutex->acquired, atomic_load_explicit(&mutex->acquired, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
 }
 
 int backend_holder_of(const struct hs_mutex *mutex)
@@ -267,6 +270,7 @@ void hs_mutex_lock_unranked(struct hs_mutex *mutex)
         note_holder(mutex, &engine_self()->self);
         return;
     }
+    expect_mapped(mutex);
     engine_point(TOUCH_LOCK, mutex, 1);
     handover = memory_handover(mutex);
     if (handover->holder >= 0)
@@ -287,6 +291,7 @@ bool hs_mutex_try_lock_unranked(struct hs_mutex *mutex)
         note_holder(mutex, &engine_self()->self);
         return true;
     }
+    expect_mapped(mutex);
     engine_point(TOUCH_WRITE, mutex, 1);
     handover = memory_handover(mutex);
     if (handover->holder >= 0) {
@@ -306,6 +311,7 @@ void hs_mutex_unlock_unranked(struct hs_mutex *mutex)
         note_holder(mutex, NULL);
         return;
     }
+    expect_mapped(mutex);
     /* Before it is let go: where somebody tries and does not wait, that is a difference. */
     engine_point(TOUCH_WRITE, mutex, 1);
     handover = memory_handover(mutex);

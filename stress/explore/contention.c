@@ -1,10 +1,7 @@
 #include "contention.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-
 #include "engine.h"
+#include "tables.h"
 #include "world.h"
 
 enum { LOCKS_MOST = 128, LOCK_SLOTS = 1024 };
@@ -30,22 +27,11 @@ static uint8_t lock_numbers[LOCK_SLOTS];
 static unsigned lock_count;
 static bool has_grown;
 
-static void *map_or_die(size_t bytes)
-{
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (base == MAP_FAILED) {
-        (void)fputs("heapster-explore: no memory for what threads share\n", stderr);
-        exit(2);
-    }
-    return base;
-}
-
 void contention_init(void)
 {
-    cells = map_or_die(world_cells * sizeof *cells);
-    bytes_of = map_or_die(world_cells * sizeof *bytes_of);
-    used = map_or_die(world_cells * sizeof *used);
+    cells = tables_map_huge(NULL, WORLD_CELLS * sizeof *cells);
+    bytes_of = tables_map_huge(NULL, WORLD_CELLS * sizeof *bytes_of);
+    used = tables_map_huge(NULL, WORLD_CELLS * sizeof *used);
 }
 
 void contention_forget(void)
@@ -99,12 +85,21 @@ static bool is_contended(const struct use *use)
     return (use->users & (use->users - 1)) != 0 && use->writers != 0 && (use->held.bits[0] | use->held.bits[1]) == 0;
 }
 
+/* Whether it tells nothing new of the use. */
+static bool is_known(const struct use *use, unsigned me, bool writes, const struct lock_set *held)
+{
+    return (use->users & me) != 0 && (!writes || (use->writers & me) != 0) &&
+           ((use->held.bits[0] & ~held->bits[0]) | (use->held.bits[1] & ~held->bits[1])) == 0;
+}
+
 /* One more use, by the current thread. True where threads contend. */
-static bool note_use(struct use *use, bool writes, const struct lock_set *held)
+static inline bool note_use(struct use *use, bool writes, const struct lock_set *held)
 {
     uint8_t me = (uint8_t)(1U << execution.current);
     bool was_contended = use->users != 0 && is_contended(use);
 
+    if (is_known(use, me, writes, held))
+        return was_contended;
     if (use->users == 0) {
         use->held = *held;
         use->writers = 0;
@@ -128,11 +123,13 @@ static void split(struct use *cell, struct use *bytes)
     cell->is_split = true;
 }
 
-static bool note_bytes(size_t index, uint8_t bytes, bool writes, const struct lock_set *held)
+static inline bool note_bytes(size_t index, uint8_t bytes, bool writes, const struct lock_set *held)
 {
     struct use *cell = &cells[index];
     bool any = false;
 
+    if (cell->bytes == bytes && !cell->is_split)
+        return note_use(cell, writes, held);
     if (cell->bytes == 0) {
         used[used_count++] = (uint32_t)index;
         *cell = (struct use){.bytes = bytes};
@@ -141,9 +138,8 @@ static bool note_bytes(size_t index, uint8_t bytes, bool writes, const struct lo
         split(cell, bytes_of[index]);
     if (!cell->is_split)
         return note_use(cell, writes, held);
-    for (unsigned i = 0; i < 8; i++)
-        if (bytes >> i & 1)
-            any |= note_use(&bytes_of[index][i], writes, held);
+    for (unsigned left = bytes; left != 0; left &= left - 1)
+        any |= note_use(&bytes_of[index][__builtin_ctz(left)], writes, held);
     return any;
 }
 

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "build.h"
 #include "explored.h"
 #include "fiber.h"
 #include "memory.h"
 #include "search.h"
+#include "tables.h"
 #include "world.h"
 
 /* The library's constructors run before main. */
@@ -49,23 +49,12 @@ static void catch_signals(void)
         (void)sigaction(numbers[i], &action, NULL);
 }
 
-static void *map_or_die(size_t bytes)
-{
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (base == MAP_FAILED) {
-        (void)fputs("heapster-explore: no memory\n", stderr);
-        exit(2);
-    }
-    return base;
-}
-
 void engine_init(void)
 {
     world_init();
     memory_init();
     contention_init();
-    events = map_or_die(EVENTS_MOST * sizeof *events);
+    events = tables_map(EVENTS_MOST * sizeof *events);
     driver = fiber_adopt();
     for (unsigned i = 0; i < THREADS_MOST; i++)
         fibers[i] = fiber_create();
@@ -187,9 +176,11 @@ static const struct hs_mutex *find_obstacle(const struct thread *thread)
     return thread->next.touch == TOUCH_LOCK && backend_holder_of(mutex) >= 0 ? mutex : NULL;
 }
 
-static bool may_go_on(const struct thread *thread)
+static bool may_go_on(unsigned index)
 {
-    return thread->state == THREAD_RUNNABLE && !thread->has_yielded && find_obstacle(thread) == NULL;
+    const struct thread *thread = &execution.threads[index];
+
+    return thread->state == THREAD_RUNNABLE && (execution.yielded >> index & 1) == 0 && find_obstacle(thread) == NULL;
 }
 
 /* Who may go on, the current thread first where it is one of them. */
@@ -197,10 +188,10 @@ static unsigned find_candidates(uint8_t *candidates)
 {
     unsigned count = 0;
 
-    if (may_go_on(engine_self()))
+    if (may_go_on(execution.current))
         candidates[count++] = (uint8_t)execution.current;
     for (unsigned i = 0; i < execution.thread_count; i++)
-        if (i != execution.current && may_go_on(&execution.threads[i]))
+        if (i != execution.current && may_go_on(i))
             candidates[count++] = (uint8_t)i;
     return count;
 }
@@ -288,12 +279,8 @@ void engine_vanish_others(void)
 
 static void count_step(void)
 {
-    struct thread *self = engine_self();
-
-    self->steps++;
-    for (unsigned i = 0; i < execution.thread_count; i++)
-        if (i != execution.current)
-            execution.threads[i].has_yielded = false;
+    engine_self()->steps++;
+    execution.yielded &= (uint8_t)(1U << execution.current);
     if (++execution.steps > STEPS_MOST)
         engine_fail("no progress: %u operations, and no end", execution.steps);
 }
@@ -411,14 +398,13 @@ void engine_wait(void)
 
     /* A thread may wait again before its next operation, and each time is asked about. */
     engine_self()->steps++;
-    if (count == 0 && engine_self()->has_yielded) {
-        engine_self()->has_yielded = false;
+    if (count == 0 && (execution.yielded >> execution.current & 1) != 0) {
+        execution.yielded &= (uint8_t) ~(1U << execution.current);
         return;
     }
     if (count == 0) {
         /* Those who have yielded would rather go last. */
-        for (unsigned i = 0; i < execution.thread_count; i++)
-            execution.threads[i].has_yielded = false;
+        execution.yielded = 0;
         count = find_candidates(candidates);
     }
     if (count == 0)

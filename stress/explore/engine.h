@@ -74,7 +74,6 @@ enum { LOCKS_HELD_MOST = 96, THREAD_KEYS = 2 };
 struct thread {
     enum thread_state state;
     const struct hs_mutex *waits_for;
-    bool has_yielded;
     struct hs_thread self; /* what the allocator knows of it */
     const void *key_value[THREAD_KEYS];
     struct knowledge knows;
@@ -101,6 +100,7 @@ struct execution {
     unsigned faults;      /* calls of the operating system that failed */
     unsigned locks_held;  /* by all */
     uint8_t asleep;       /* threads, a bit each */
+    uint8_t yielded;      /* those that have, since anybody else did an operation */
     bool is_alone;        /* the others have vanished, in a fork */
     bool is_being_born;   /* a child, up to the end of fork's handler in it: nobody else can look */
     struct lock_set locks_at_fork;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plain.h"
+#include "explored_calls.h"
 
 #define memset explored_memset
 #define memcpy explored_memcpy

@@ -1,9 +1,6 @@
 #include "memory.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "build.h"
 #include "contention.h"
@@ -12,9 +9,10 @@
 #include "pairs.h"
 #include "races.h"
 #include "search.h"
+#include "tables.h"
 #include "world.h"
 
-enum { HISTORY = 4, LOCATIONS = 1 << 14, MUTEXES = 1 << 12 };
+enum { HISTORY = 4, LOCATIONS_MOST = 1 << 14, MUTEXES = 1 << 12 };
 
 struct store {
     uint64_t value;
@@ -27,8 +25,8 @@ struct store {
 
 /* An atomic location: its address and width, and its last stores, the newest last. */
 struct location {
-    uintptr_t address; /* 0: none */
-    uint32_t generation;
+    uintptr_t address;
+    uint32_t next; /* of the same 8 bytes; 0: none */
     uint8_t bytes;
     uint8_t count;
     uint32_t first;              /* the number of stores[0], counted from the first store there was */
@@ -56,28 +54,18 @@ struct buffer {
 
 static enum memory_model model = MODEL_C11;
 static uint32_t generation;
-static struct location *locations;
+static struct location *locations; /* of this execution, from 1 on, in the order in which they were first used */
+static uint32_t location_count;
 static struct handover *handovers;
 static struct buffer buffers[THREADS_MOST];
 static const struct hs_mutex **handover_owners;
 
-static void *map_or_die(size_t bytes)
-{
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (base == MAP_FAILED) {
-        (void)fputs("heapster-explore: no memory for the memory model\n", stderr);
-        exit(2);
-    }
-    return base;
-}
-
 void memory_init(void)
 {
-    locations = map_or_die(LOCATIONS * sizeof *locations);
+    locations = tables_map_huge(NULL, (LOCATIONS_MOST + 1) * sizeof *locations);
     races_init();
-    handovers = map_or_die(MUTEXES * sizeof *handovers);
-    handover_owners = map_or_die(MUTEXES * sizeof(void *));
+    handovers = tables_map_huge(NULL, MUTEXES * sizeof *handovers);
+    handover_owners = tables_map_huge(NULL, MUTEXES * sizeof(void *));
 }
 
 void memory_set_model(enum memory_model next)
@@ -88,6 +76,7 @@ void memory_set_model(enum memory_model next)
 void memory_forget(void)
 {
     generation++;
+    location_count = 0;
     races_forget();
     for (unsigned i = 0; i < THREADS_MOST; i++)
         buffers[i].count = 0;
@@ -114,35 +103,49 @@ void memory_write_quietly(volatile void *address, size_t bytes, uint64_t value)
     }
 }
 
-/* The slot of an address: that of this execution, or one that is free in it. */
-static struct location *slot_of(uintptr_t address)
+/* Of the 8 bytes around an address, the location that begins there; or NULL. */
+static inline struct location *find_location(const struct races_locations *around, uintptr_t address)
 {
-    size_t index = (size_t)(hs_wrap_multiply(address >> 1, UINT64_C(0x9E3779B97F4A7C15)) >> 50) % LOCATIONS;
+    for (uint32_t index = around->first; index != 0; index = locations[index].next)
+        if (locations[index].address == address)
+            return &locations[index];
+    return NULL;
+}
 
-    while (locations[index].generation == generation && locations[index].address != address)
-        index = (index + 1) % LOCATIONS;
-    return &locations[index];
+static struct location *add_location(struct races_locations *around, uintptr_t address)
+{
+    if (location_count == LOCATIONS_MOST)
+        engine_fail("more than %d atomics in one execution", (int)LOCATIONS_MOST);
+    locations[++location_count].address = address;
+    locations[location_count].next = around->first;
+    around->first = location_count;
+    return &locations[location_count];
 }
 
 /* Begins the location anew with what memory holds, known to all. */
-static void begin_location(struct location *location, const volatile void *address, size_t bytes)
+static struct location *begin_location(struct races_locations *around, const volatile void *address, size_t bytes)
 {
-    explore_zero(location, sizeof *location);
-    location->address = (uintptr_t)address;
-    location->generation = generation;
+    struct location *location = find_location(around, (uintptr_t)address);
+
+    if (location == NULL)
+        location = add_location(around, (uintptr_t)address);
     location->bytes = (uint8_t)bytes;
     location->count = 1;
-    location->stores[0].value = memory_read_quietly(address, bytes);
-    *races_marks(address) |= (uint8_t)(1U << ((uintptr_t)address & 7));
+    location->first = 0;
+    explore_zero(location->seen, sizeof location->seen);
+    location->reads = 0;
+    location->stores[0] = (struct store){.value = memory_read_quietly(address, bytes)};
+    around->marks |= (uint8_t)(1U << ((uintptr_t)address & 7));
+    return location;
 }
 
-static struct location *location_at(const volatile void *address, size_t bytes)
+static inline struct location *location_at(const volatile void *address, size_t bytes)
 {
-    struct location *location = slot_of((uintptr_t)address);
+    struct races_locations *around = races_locations(address);
+    struct location *location = find_location(around, (uintptr_t)address);
 
-    if (location->generation != generation || location->bytes != bytes ||
-        !(*races_marks(address) >> ((uintptr_t)address & 7) & 1))
-        begin_location(location, address, bytes);
+    if (location == NULL || location->bytes != bytes || !(around->marks >> ((uintptr_t)address & 7) & 1))
+        return begin_location(around, address, bytes);
     return location;
 }
 
@@ -152,15 +155,14 @@ static void end_locations(volatile void *address, size_t bytes, const volatile v
     uintptr_t first = (uintptr_t)address, end = first + bytes;
 
     for (uintptr_t base = first & ~(uintptr_t)7; base < end; base += 8) {
-        uint8_t *marks = races_marks((const volatile void *)base);
+        struct races_locations *around = races_locations((const volatile void *)base);
 
-        for (unsigned byte = 0; *marks != 0 && byte < 8; byte++) {
+        for (unsigned left = around->marks; left != 0; left &= left - 1) {
+            unsigned byte = (unsigned)__builtin_ctz(left);
             uintptr_t at = base + byte;
 
-            if (!(*marks >> byte & 1) || at == (uintptr_t)but || at >= end)
-                continue;
-            if (at + slot_of(at)->bytes > first)
-                *marks &= (uint8_t) ~(1U << byte);
+            if (at != (uintptr_t)but && at < end && at + find_location(around, at)->bytes > first)
+                around->marks &= (uint8_t) ~(1U << byte);
         }
     }
 }

@@ -265,13 +265,21 @@ static const void *payload_of(const struct op *op)
     return slots[op->slot].is_live && strchr("mcraf", op->kind) != NULL ? slots[op->slot].payload : NULL;
 }
 
+static void note_call(enum event_kind kind, const struct op *op)
+{
+    char text[48];
+
+    if (!execution.is_recording)
+        return;
+    program_print_op(op, text, sizeof text);
+    engine_note_block(kind, text, payload_of(op), NULL);
+}
+
 static void do_op(const struct op *op)
 {
     struct heapster_stats stats;
-    char text[48];
 
-    program_print_op(op, text, sizeof text);
-    engine_note_block(EVENT_CALL, text, payload_of(op), NULL);
+    note_call(EVENT_CALL, op);
     switch (op->kind) {
     case OP_TRIM:
         (void)heapster_trim(0);
@@ -305,7 +313,7 @@ static void do_op(const struct op *op)
         do_block_op(op, &slots[op->slot]);
         break;
     }
-    engine_note_block(EVENT_RETURN, text, payload_of(op), NULL);
+    note_call(EVENT_RETURN, op);
 }
 
 static void do_ops(const struct ops *ops)

@@ -17,7 +17,7 @@ void pairs_attach(uint8_t *counters, size_t count)
  * is NULL, may lie before it. */
 static uint64_t offset_of(const void *place)
 {
-    return hs_wrap_subtract((uintptr_t)place, (uintptr_t)world_library());
+    return hs_wrap_subtract((uintptr_t)place, world_library.base);
 }
 
 void pairs_note(const void *from, const void *to)
@@ -26,7 +26,8 @@ void pairs_note(const void *from, const void *to)
 
     if (counted == NULL)
         return;
-    counter = &counted[(engine_mix(engine_mix(0, offset_of(from)), offset_of(to)) >> 32) % counted_count];
+    /* The upper half of the hash, as a fraction of the counters. */
+    counter = &counted[(engine_mix(engine_mix(0, offset_of(from)), offset_of(to)) >> 32) * counted_count >> 32];
     if (*counter < UINT8_MAX)
         ++*counter;
 }

@@ -2,11 +2,10 @@
 
 #include <string.h>
 
-#include "engine.h"
+#include "explored_calls.h"
 #include "memory.h"
 #include "order.h"
 #include "pairs.h"
-#include "world.h"
 
 static void expect_mapped(const volatile void *address)
 {
@@ -15,23 +14,19 @@ static void expect_mapped(const volatile void *address)
                     (unsigned long long)world_name(address));
 }
 
-void plain_read(const volatile void *address, size_t bytes, const void *place)
+void plain_read_watched(const volatile void *address, size_t bytes, const void *place)
 {
-    if (engine_is_unwatched() || !world_holds(address))
+    if (!world_holds(address))
         return;
     expect_mapped(address);
     pairs_note(NULL, place);
     memory_read_plain(address, bytes, place);
 }
 
-void plain_write(volatile void *address, size_t bytes, const void *place)
+void plain_write_watched(volatile void *address, size_t bytes, const void *place)
 {
     if (!world_holds(address))
         return;
-    if (engine_is_unwatched()) {
-        world_note_write(address, bytes);
-        return;
-    }
     expect_mapped(address);
     pairs_note(NULL, place);
     memory_write_plain(address, bytes, place);

@@ -1,42 +1,39 @@
 #include "races.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "build.h"
 #include "engine.h"
+#include "tables.h"
 #include "world.h"
 
-/* The last accesses to each of 8 bytes, by the epoch of each thread. */
+/* The last accesses to each of 8 bytes, by the epoch of each thread. What one thread does in one epoch is noted as
+ * which bytes it accessed how, and becomes epochs when another thread or another epoch comes: most cells see no other.
+ */
 struct cell {
     uint16_t rows;   /* of the epochs, those that there are, a bit each */
     uint8_t threads; /* that have used it, a bit each */
-    uint8_t marks;   /* races_marks */
-    uint16_t epochs[ACCESSES][THREADS_MOST][8];
+    uint8_t thread;  /* of what is noted, and the epoch */
+    uint16_t epoch;
+    uint32_t noted; /* for each access a byte, with a bit for each of the 8 */
+    struct races_locations locations;
     const void *places[THREADS_MOST]; /* of the last access */
 };
 
+struct epochs {
+    uint16_t at[ACCESSES][THREADS_MOST][8];
+};
+
 static struct cell *cells;
+static struct epochs *cell_epochs;
 static uint32_t *cell_generations; /* apart, so that many become new at once */
 static uint32_t generation;
 
-static void *map_or_die(size_t bytes)
-{
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (base == MAP_FAILED) {
-        (void)fputs("heapster-explore: no memory for the search for races\n", stderr);
-        exit(2);
-    }
-    return base;
-}
-
 void races_init(void)
 {
-    cells = map_or_die(world_cells * sizeof *cells);
-    cell_generations = map_or_die(world_cells * sizeof *cell_generations);
+    cells = tables_map_huge(NULL, WORLD_CELLS * sizeof *cells);
+    cell_epochs = tables_map_huge(NULL, WORLD_CELLS * sizeof *cell_epochs);
+    cell_generations = tables_map_huge(NULL, WORLD_CELLS * sizeof *cell_generations);
 }
 
 void races_forget(void)
@@ -44,16 +41,15 @@ void races_forget(void)
     generation++;
 }
 
-_Static_assert(ACCESSES *THREADS_MOST <= 16, "a bit of a cell for each row");
+_Static_assert(ACCESSES == 4 && ACCESSES * THREADS_MOST <= 16, "a bit of a cell for each row");
 
-static struct cell *cell_at(const volatile void *address)
+static inline struct cell *cell_at(const volatile void *address)
 {
     size_t index = world_cell(address);
 
     if (cell_generations[index] != generation) {
-        cells[index].threads = cells[index].marks = 0;
-        cells[index].rows = 0;
         cell_generations[index] = generation;
+        cells[index] = (struct cell){.rows = 0};
     }
     return &cells[index];
 }
@@ -72,92 +68,130 @@ static const char *access_name(enum access access)
     return names[access];
 }
 
-/* Whether two accesses of different threads to one byte are a race where neither is ordered before the other. */
-static bool conflicts(enum access one, enum access other)
+#define ROWS_OF(access) (((1U << THREADS_MOST) - 1) << (access)*THREADS_MOST)
+
+/* The rows of all accesses to one byte that make a race where neither is ordered before the other. */
+static unsigned conflicting_rows(enum access access)
 {
-    if (one >= ACCESS_ATOMIC_WRITE && other >= ACCESS_ATOMIC_WRITE)
-        return false;
-    return one == ACCESS_PLAIN_WRITE || other == ACCESS_PLAIN_WRITE || one == ACCESS_ATOMIC_WRITE ||
-           other == ACCESS_ATOMIC_WRITE;
+    static const unsigned rows[ACCESSES] = {
+        [ACCESS_PLAIN_WRITE] = ROWS_OF(ACCESS_PLAIN_WRITE) | ROWS_OF(ACCESS_PLAIN_READ) | ROWS_OF(ACCESS_ATOMIC_WRITE) |
+                               ROWS_OF(ACCESS_ATOMIC_READ),
+        [ACCESS_PLAIN_READ] = ROWS_OF(ACCESS_PLAIN_WRITE) | ROWS_OF(ACCESS_ATOMIC_WRITE),
+        [ACCESS_ATOMIC_WRITE] = ROWS_OF(ACCESS_PLAIN_WRITE) | ROWS_OF(ACCESS_PLAIN_READ),
+        [ACCESS_ATOMIC_READ] = ROWS_OF(ACCESS_PLAIN_WRITE),
+    };
+
+    return rows[access];
 }
 
-/* Whether the thread has made such an access. */
-static bool has_row(const struct cell *cell, enum access access, unsigned thread)
+/* The rows of one thread. */
+static unsigned rows_by(unsigned thread)
 {
-    return (cell->rows >> ((unsigned)access * THREADS_MOST + thread) & 1) != 0;
+    return (1U | 1U << THREADS_MOST | 1U << 2 * THREADS_MOST | 1U << 3 * THREADS_MOST) << thread;
+}
+
+static struct epochs *epochs_of(const struct cell *cell)
+{
+    return &cell_epochs[cell - cells];
 }
 
 static uint16_t *row_of(struct cell *cell, enum access access, unsigned thread)
 {
-    uint16_t *row = cell->epochs[access][thread];
+    uint16_t *row = epochs_of(cell)->at[access][thread],
+             bit = (uint16_t)(1U << ((unsigned)access * THREADS_MOST + thread));
 
-    if (!has_row(cell, access, thread)) {
-        cell->rows |= (uint16_t)(1U << ((unsigned)access * THREADS_MOST + thread));
-        explore_zero(row, sizeof cell->epochs[access][thread]);
-    }
+    if ((cell->rows & bit) == 0)
+        explore_zero(row, sizeof epochs_of(cell)->at[access][thread]);
+    cell->rows |= bit;
     return row;
 }
 
-static void expect_no_race_with(const struct cell *cell, unsigned thread, enum access other, unsigned first,
-                                unsigned count, enum access access, const volatile char *address, const void *place)
-{
-    uint16_t known = engine_self()->knows.before.at[thread];
-
-    for (unsigned byte = first; byte < first + count; byte++)
-        if (cell->epochs[other][thread][byte] > known)
-            engine_fail("race: %s by thread %u at %p beside %s by thread %u at %p, both of byte %#llx",
-                        access_name(access), execution.current + 1, place, access_name(other), thread + 1,
-                        cell->places[thread], (unsigned long long)world_name(address + (byte - first)));
-}
-
-static void expect_no_race(const struct cell *cell, unsigned first, unsigned count, enum access access,
-                           const volatile char *address, const void *place)
-{
-    for (unsigned other = 0; other < ACCESSES; other++)
-        for (unsigned thread = 0; thread < THREADS_MOST && conflicts(access, (enum access)other); thread++)
-            if (thread != execution.current && has_row(cell, (enum access)other, thread))
-                expect_no_race_with(cell, thread, (enum access)other, first, count, access, address, place);
-}
-
 /* Most accesses are of 8 bytes, and two stores then. */
-static void set_epochs(uint16_t *row, unsigned first, unsigned count, uint16_t epoch)
+static void set_epochs(uint16_t *row, unsigned bytes, uint16_t epoch)
 {
     uint64_t four = epoch * UINT64_C(0x0001000100010001);
 
-    if (count == 8) {
+    if (bytes == UINT8_MAX) {
         memcpy(row, &four, sizeof four);
         memcpy(row + 4, &four, sizeof four);
         return;
     }
-    for (unsigned byte = first; byte < first + count; byte++)
-        row[byte] = epoch;
+    for (unsigned byte = 0; byte < 8; byte++)
+        if (bytes >> byte & 1)
+            row[byte] = epoch;
 }
 
-static void note_in_cell(const volatile char *address, unsigned first, unsigned count, enum access access,
-                         const void *place)
+/* What is noted becomes epochs. */
+static void settle(struct cell *cell)
+{
+    while (cell->noted != 0) {
+        unsigned access = (unsigned)__builtin_ctz(cell->noted) / 8, bytes = cell->noted >> access * 8 & UINT8_MAX;
+
+        set_epochs(row_of(cell, (enum access)access, cell->thread), bytes, cell->epoch);
+        cell->noted &= ~(bytes << access * 8);
+    }
+}
+
+/* The first of the bytes at which the other thread's access is not known to have been before. */
+static void expect_no_race_with(const struct cell *cell, unsigned thread, enum access other, unsigned bytes,
+                                enum access access, const volatile char *address, const void *place)
+{
+    const uint16_t *row = epochs_of(cell)->at[other][thread];
+    uint16_t known = engine_self()->knows.before.at[thread];
+
+    for (unsigned byte = 0; byte < 8; byte++)
+        if ((bytes >> byte & 1) && row[byte] > known)
+            engine_fail("race: %s by thread %u at %p beside %s by thread %u at %p, both of byte %#llx",
+                        access_name(access), execution.current + 1, place, access_name(other), thread + 1,
+                        cell->places[thread],
+                        (unsigned long long)world_name((const volatile char *)((uintptr_t)address / 8 * 8) + byte));
+}
+
+static void expect_no_race(const struct cell *cell, unsigned bytes, enum access access, const volatile char *address,
+                           const void *place)
+{
+    unsigned rows = cell->rows & conflicting_rows(access) & ~rows_by(execution.current);
+
+    for (; rows != 0; rows &= rows - 1) {
+        unsigned row = (unsigned)__builtin_ctz(rows);
+
+        expect_no_race_with(cell, row % THREADS_MOST, (enum access)(row / THREADS_MOST), bytes, access, address, place);
+    }
+}
+
+static inline void note_in_cell(const volatile char *address, unsigned bytes, enum access access, const void *place)
 {
     struct cell *cell = cell_at(address);
     unsigned me = execution.current;
     uint16_t epoch = engine_self()->knows.before.at[me];
-    uint16_t *row = row_of(cell, access, me);
-    bool is_alone = (cell->threads & ~(1U << me)) == 0;
 
+    if (cell->epoch != epoch || cell->thread != me) {
+        settle(cell);
+        cell->epoch = epoch;
+        cell->thread = (uint8_t)me;
+    }
     cell->threads |= (uint8_t)(1U << me);
+    /* Where nobody else has come in between, what was in order is. */
+    if (cell->threads != 1U << me && (cell->noted >> access * 8 & bytes) != bytes)
+        expect_no_race(cell, bytes, access, address, place);
+    cell->noted |= bytes << access * 8;
     cell->places[me] = place;
-    if (!is_alone)
-        expect_no_race(cell, first, count, access, address, place);
-    set_epochs(row, first, count, epoch);
 }
 
 void races_note(const volatile void *address, size_t bytes, enum access access, const void *place)
 {
     const volatile char *at = address, *end = at + bytes;
+    unsigned offset = (unsigned)((uintptr_t)at & 7);
 
+    if (offset + bytes <= 8) {
+        note_in_cell(at, ((1U << bytes) - 1) << offset, access, place);
+        return;
+    }
     while (at < end) {
         unsigned first = (unsigned)((uintptr_t)at & 7);
         unsigned count = 8 - first < (size_t)(end - at) ? 8 - first : (unsigned)(end - at);
 
-        note_in_cell(at, first, count, access, place);
+        note_in_cell(at, ((1U << count) - 1) << first, access, place);
         at += count;
     }
 }
@@ -168,11 +202,13 @@ void races_expect_unused(const volatile void *address, size_t bytes, const void 
     size_t index = world_cell(first), count = ((uintptr_t)address + bytes - (uintptr_t)first + 7) / 8;
 
     for (size_t i = 0; i < count; i++)
-        if (cell_generations[index + i] == generation)
-            expect_no_race(&cells[index + i], 0, 8, ACCESS_PLAIN_WRITE, first + i * 8, place);
+        if (cell_generations[index + i] == generation) {
+            settle(&cells[index + i]);
+            expect_no_race(&cells[index + i], UINT8_MAX, ACCESS_PLAIN_WRITE, first + i * 8, place);
+        }
 }
 
-uint8_t *races_marks(const volatile void *address)
+struct races_locations *races_locations(const volatile void *address)
 {
-    return &cell_at(address)->marks;
+    return &cell_at(address)->locations;
 }

@@ -24,7 +24,12 @@ void races_expect_unused(const volatile void *address, size_t bytes, const void 
 /* What lies there is new: nobody has used it. */
 void races_make_new(const volatile void *address, size_t bytes);
 
-/* A bit for each of the 8 bytes around an address, for memory.c: those where an atomic location begins. */
-uint8_t *races_marks(const volatile void *address);
+/* What memory.c keeps of the 8 bytes around an address; 0 where nobody has used them. */
+struct races_locations {
+    uint32_t first; /* of a list of locations */
+    uint8_t marks;  /* those that begin at a byte, a bit each */
+};
+
+struct races_locations *races_locations(const volatile void *address);
 
 #endif

@@ -1,11 +1,10 @@
 #include "search.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "engine.h"
+#include "tables.h"
 
 /* Of a byte of a schedule: how many questions it can pass over. */
 enum { BYTES_PASS = 64 };
@@ -53,22 +52,11 @@ static struct {
 
 /* ---- beginnings -------------------------------------------------------------------------------------------------- */
 
-static void *map_or_die(size_t bytes)
-{
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (base == MAP_FAILED) {
-        (void)fputs("heapster-explore: no memory for the search\n", stderr);
-        exit(2);
-    }
-    return base;
-}
-
 static void begin(enum strategy strategy, const struct bounds *bounds)
 {
     if (search.path == NULL) {
-        search.path = map_or_die(NODES_MOST * sizeof *search.path);
-        search.seen = map_or_die((sizeof *search.seen) << SEEN_BITS);
+        search.path = tables_map(NODES_MOST * sizeof *search.path);
+        search.seen = tables_map((sizeof *search.seen) << SEEN_BITS);
     }
     search.strategy = strategy;
     if (bounds != NULL)
@@ -245,10 +233,9 @@ static struct seen *find_seen(uint64_t key)
 
 static uint64_t key_of(enum choice_kind kind, uint8_t asleep)
 {
-    uint64_t where = (uint64_t)asleep << 16 | (uint64_t)kind << 8 | execution.current;
+    uint64_t where = (uint64_t)execution.yielded << 24 | (uint64_t)asleep << 16 | (uint64_t)kind << 8;
 
-    for (unsigned i = 0; i < execution.thread_count; i++)
-        where |= (uint64_t)execution.threads[i].has_yielded << (24 + i);
+    where |= execution.current;
     return engine_mix(engine_mix(engine_signature(), where), (uint64_t)search.stale_loads << 32 | search.faults) | 1;
 }
 

@@ -4,14 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "build.h"
 #include "compiler.h"
 #include "races.h"
-
-/* In sanitizer builds where their shadow leaves room. */
-#define WORLD_BASE ((uintptr_t)EXPLORE_WORLD_BASE)
+#include "tables.h"
 
 enum { SPAN_BREAK, SPAN_MAPS, SPAN_GLOBALS, SPANS };
 enum { HOLES_MOST = 64 };
@@ -19,7 +16,8 @@ enum { HOLES_MOST = 64 };
 #define BREAK_BYTES ((size_t)32 << 20)
 #define MAPS_BYTES ((size_t)32 << 20)
 #define MAPS_BASE (WORLD_BASE + 2 * BREAK_BYTES)
-#define GLOBALS_BYTES_MOST ((size_t)2 << 20)
+
+_Static_assert(2 * BREAK_BYTES + MAPS_BYTES == WORLD_MEMORY_BYTES, "world_holds");
 
 struct span {
     char *base;
@@ -44,8 +42,7 @@ static size_t dirty_count[SPANS];
 static uint32_t imaged_pages[SPANS][8192];
 static size_t imaged_count[SPANS];
 
-/* One that is dirty, since most writes go to the page that the one before went to. */
-static uintptr_t last_dirty_page = UINTPTR_MAX;
+uintptr_t world_last_written = UINTPTR_MAX;
 
 static struct {
     size_t break_bytes;
@@ -55,22 +52,12 @@ static struct {
     uint64_t now_ms;
 } os, os_at_checkpoint;
 
-const size_t world_cells = (BREAK_BYTES + MAPS_BYTES + GLOBALS_BYTES_MOST) / 8;
+struct world_library world_library;
 
 static _Noreturn void die(const char *what)
 {
     (void)fprintf(stderr, "heapster-explore: %s\n", what);
     exit(2);
-}
-
-static char *reserve(void *at, size_t bytes)
-{
-    char *base = mmap(at, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at != NULL ? MAP_FIXED_NOREPLACE : 0), -1, 0);
-
-    if (base == MAP_FAILED || (at != NULL && base != at))
-        die("cannot reserve the addresses of the explored process");
-    return base;
 }
 
 /* The library's variables: its writable segment without what the linker made read-only after relocation. */
@@ -104,20 +91,21 @@ static int find_globals(struct dl_phdr_info *info, size_t bytes, void *context)
 
 void world_init(void)
 {
-    spans[SPAN_BREAK].base = reserve((void *)WORLD_BASE, BREAK_BYTES);
+    spans[SPAN_BREAK].base = tables_map_huge((void *)WORLD_BASE, BREAK_BYTES);
     spans[SPAN_BREAK].bytes = BREAK_BYTES;
-    spans[SPAN_MAPS].base = reserve((void *)MAPS_BASE, MAPS_BYTES);
+    spans[SPAN_MAPS].base = tables_map_huge((void *)MAPS_BASE, MAPS_BYTES);
     spans[SPAN_MAPS].bytes = MAPS_BYTES;
     (void)dl_iterate_phdr(find_globals, NULL);
-    if (spans[SPAN_GLOBALS].base == NULL || spans[SPAN_GLOBALS].bytes > GLOBALS_BYTES_MOST)
+    if (spans[SPAN_GLOBALS].base == NULL || spans[SPAN_GLOBALS].bytes > WORLD_LIBRARY_BYTES_MOST)
         die("cannot find the variables of " EXPLORE_LIBRARY_NAME);
     spans[SPAN_GLOBALS].used_bytes = spans[SPAN_GLOBALS].bytes;
+    world_library = (struct world_library){(uintptr_t)spans[SPAN_GLOBALS].base, spans[SPAN_GLOBALS].bytes};
     for (unsigned i = 0; i < SPANS; i++) {
-        spans[i].image = reserve(NULL, spans[i].bytes);
-        spans[i].is_dirty = (uint8_t *)reserve(NULL, spans[i].bytes / WORLD_PAGE_BYTES + 1);
-        spans[i].has_image = (uint8_t *)reserve(NULL, spans[i].bytes / WORLD_PAGE_BYTES + 1);
+        spans[i].image = tables_map_huge(NULL, spans[i].bytes);
+        spans[i].is_dirty = tables_map(spans[i].bytes / WORLD_PAGE_BYTES + 1);
+        spans[i].has_image = tables_map(spans[i].bytes / WORLD_PAGE_BYTES + 1);
     }
-    first_globals = reserve(NULL, spans[SPAN_GLOBALS].bytes);
+    first_globals = tables_map(spans[SPAN_GLOBALS].bytes);
     explore_copy(first_globals, spans[SPAN_GLOBALS].base, spans[SPAN_GLOBALS].bytes);
 }
 
@@ -126,7 +114,7 @@ static void forget_dirty(unsigned index)
     for (size_t i = 0; i < dirty_count[index]; i++)
         spans[index].is_dirty[dirty_pages[index][i]] = 0;
     dirty_count[index] = 0;
-    last_dirty_page = UINTPTR_MAX;
+    world_last_written = UINTPTR_MAX;
 }
 
 static size_t page_bytes(const struct span *span, size_t page)
@@ -219,7 +207,7 @@ void world_rewind(void)
     os = os_at_checkpoint;
 }
 
-/* The span that holds an address, or SPANS. Asked of every access: below a span's base the difference wraps around. */
+/* The span that holds an address, or SPANS. */
 static inline unsigned span_of(const volatile void *address)
 {
     uintptr_t at = (uintptr_t)address;
@@ -231,19 +219,14 @@ static inline unsigned span_of(const volatile void *address)
     return hs_wrap_subtract(at, MAPS_BASE) < MAPS_BYTES ? SPAN_MAPS : SPANS;
 }
 
-bool world_holds(const volatile void *address)
-{
-    return span_of(address) != SPANS;
-}
-
-bool world_is_mapped(const volatile void *address)
+bool world_has_memory(const volatile void *address)
 {
     unsigned index = span_of(address);
 
     if (index == SPAN_BREAK)
         return (uintptr_t)address - (uintptr_t)spans[SPAN_BREAK].base < os.break_bytes;
     if (index != SPAN_MAPS)
-        return true;
+        return false;
     for (unsigned i = 0; i < os.hole_count; i++)
         if (hs_wrap_subtract((uintptr_t)address, (uintptr_t)os.holes[i].base) < os.holes[i].bytes)
             return false;
@@ -259,37 +242,17 @@ uint64_t world_name(const volatile void *address)
     return ((uint64_t)index << 32) + (uint64_t)((uintptr_t)address - (uintptr_t)spans[index].base);
 }
 
-const void *world_library(void)
-{
-    return spans[SPAN_GLOBALS].base;
-}
-
 const volatile void *world_address(uint64_t name)
 {
     return name >> 32 < SPANS ? spans[name >> 32].base + (name & UINT32_MAX) : NULL;
 }
 
-size_t world_cell(const volatile void *address)
+void world_note_pages(const volatile void *address, size_t bytes)
 {
-    static const size_t first[SPANS] = {0, BREAK_BYTES / 8, (BREAK_BYTES + MAPS_BYTES) / 8};
     unsigned index = span_of(address);
-
-    if (index == SPANS)
-        die("an address that is none of the explored process");
-    return first[index] + ((uintptr_t)address - (uintptr_t)spans[index].base) / 8;
-}
-
-void world_note_write(const volatile void *address, size_t bytes)
-{
-    uintptr_t offset = (uintptr_t)address % WORLD_PAGE_BYTES;
-    unsigned index;
-    struct span *span;
+    struct span *span = &spans[index];
     size_t first, last;
 
-    if ((uintptr_t)address - offset == last_dirty_page && bytes <= WORLD_PAGE_BYTES - offset)
-        return;
-    index = span_of(address);
-    span = &spans[index];
     if (index == SPANS || bytes == 0)
         return;
     first = ((uintptr_t)address - (uintptr_t)span->base) / WORLD_PAGE_BYTES;
@@ -300,7 +263,7 @@ void world_note_write(const volatile void *address, size_t bytes)
         span->is_dirty[page] = 1;
         dirty_pages[index][dirty_count[index]++] = (uint32_t)page;
     }
-    last_dirty_page = (uintptr_t)address - offset;
+    world_last_written = (uintptr_t)address / WORLD_PAGE_BYTES * WORLD_PAGE_BYTES;
 }
 
 /* ---- the operating system ---------------------------------------------------------------------------------------- */

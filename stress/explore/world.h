@@ -15,6 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "build.h"
+#include "compiler.h"
+
 #define WORLD_PAGE_BYTES ((size_t)4096)
 
 /* Reserves the spans and finds the library's variables, whose first state it keeps. Ends the process where the
@@ -27,14 +30,31 @@ void world_reset(void);
 void world_checkpoint(void);
 void world_rewind(void);
 
-/* True of an address that an execution shares: in one of the spans. */
-bool world_holds(const volatile void *address);
-
 /* Where the explored library's variables lie in this process. */
-const void *world_library(void);
+extern struct world_library {
+    uintptr_t base;
+    size_t bytes;
+} world_library;
 
-/* False of an address in the spans of break and mappings that the process has not now. */
-bool world_is_mapped(const volatile void *address);
+/* Break and mappings, with what lies between them, which the process never has. */
+#define WORLD_BASE ((uintptr_t)EXPLORE_WORLD_BASE)
+#define WORLD_MEMORY_BYTES ((size_t)96 << 20)
+#define WORLD_LIBRARY_BYTES_MOST ((size_t)2 << 20)
+
+/* True of an address that an execution shares: in one of the spans. Asked of every access: below the base of what is
+ * asked about, the difference wraps around. */
+static inline bool world_holds(const volatile void *address)
+{
+    return hs_wrap_subtract((uintptr_t)address, WORLD_BASE) < WORLD_MEMORY_BYTES ||
+           hs_wrap_subtract((uintptr_t)address, world_library.base) < world_library.bytes;
+}
+
+/* Of an address that the process has now: a variable, or in its break or a mapping. */
+bool world_has_memory(const volatile void *address);
+static inline bool world_is_mapped(const volatile void *address)
+{
+    return hs_wrap_subtract((uintptr_t)address, world_library.base) < world_library.bytes || world_has_memory(address);
+}
 
 /* The same number in every process for the same address. */
 uint64_t world_name(const volatile void *address);
@@ -42,11 +62,27 @@ uint64_t world_name(const volatile void *address);
 /* The address that has the name in this process; NULL: none has. */
 const volatile void *world_address(uint64_t name);
 
-/* Numbers the 8 bytes around an address, from 0 up to WORLD_CELLS. */
-size_t world_cell(const volatile void *address);
-extern const size_t world_cells;
+/* Numbers the 8 bytes around an address of the world, from 0 up to WORLD_CELLS. */
+#define WORLD_CELLS ((WORLD_MEMORY_BYTES + WORLD_LIBRARY_BYTES_MOST) / 8)
+static inline size_t world_cell(const volatile void *address)
+{
+    uintptr_t offset = hs_wrap_subtract((uintptr_t)address, WORLD_BASE);
 
-void world_note_write(const volatile void *address, size_t bytes);
+    if (offset < WORLD_MEMORY_BYTES)
+        return offset / 8;
+    return (WORLD_MEMORY_BYTES + hs_wrap_subtract((uintptr_t)address, world_library.base)) / 8;
+}
+
+/* A page that is known as written: most writes go to the page that the one before went to. */
+extern uintptr_t world_last_written;
+void world_note_pages(const volatile void *address, size_t bytes);
+static inline void world_note_write(const volatile void *address, size_t bytes)
+{
+    uintptr_t offset = (uintptr_t)address % WORLD_PAGE_BYTES;
+
+    if ((uintptr_t)address - offset != world_last_written || bytes > WORLD_PAGE_BYTES - offset)
+        world_note_pages(address, bytes);
+}
 
 /* The operating system of the explored process. Pages are zeroed; NULL where there are no more. */
 char *world_break_move(ptrdiff_t bytes); /* the old break */
