@@ -7,7 +7,7 @@
 #include "rng.h"
 #include "target.h"
 
-enum { ENGINE_SHARE = 10, ROUNDS_MOST = 4 };
+enum { ENGINE_SHARE = 10, HEAVY_SHARE = 3, ROUNDS_MOST = 4 };
 
 static struct fuzz_pieces pieces, others;
 
@@ -200,6 +200,27 @@ static void mutate_tail(struct kit_rng *rng)
     }
 }
 
+/* ---- what takes long -----------------------------------------------------------------------------------------------
+ */
+
+static void lighten_op(uint8_t *op)
+{
+    unsigned fields = fuzz_target.kinds[(op[0] - 1U) % fuzz_target.kind_count].fields;
+
+    if ((fields & FUZZ_HEAVY_COUNT) != 0)
+        op[6] %= FUZZ_LIGHT_COUNTS;
+}
+
+/* Most inputs, so that those that take long do not take all the time there is. */
+static size_t lighten(uint8_t *data, size_t bytes, struct kit_rng *rng)
+{
+    if (kit_rng_percent(rng, HEAVY_SHARE))
+        return bytes;
+    for (size_t at = FUZZ_HEADER_BYTES; at + FUZZ_OP_BYTES <= bytes && data[at] != 0; at += FUZZ_OP_BYTES)
+        lighten_op(data + at);
+    return bytes;
+}
+
 /* ---- mutations of text ---------------------------------------------------------------------------------------------
  */
 
@@ -271,12 +292,14 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t bytes, size_t most, unsigne
 
     if (fuzz_target.kinds == NULL && kit_rng_percent(&rng, 50))
         return fuzz_insert_word(data, bytes, most, kit_rng_next(&rng));
-    if (fuzz_target.kinds == NULL || kit_rng_percent(&rng, ENGINE_SHARE))
+    if (fuzz_target.kinds == NULL)
         return LLVMFuzzerMutate(data, bytes, most);
+    if (kit_rng_percent(&rng, ENGINE_SHARE))
+        return lighten(data, LLVMFuzzerMutate(data, bytes, most), &rng);
     fuzz_cut(&pieces, data, bytes);
     for (uint64_t rounds = 1 + kit_rng_below(&rng, ROUNDS_MOST); rounds > 0; rounds--)
         mutate_pieces(&rng);
-    return fuzz_join(&pieces, data, most);
+    return lighten(data, fuzz_join(&pieces, data, most), &rng);
 }
 
 /* ---- crossover -----------------------------------------------------------------------------------------------------
@@ -316,5 +339,5 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *first, size_t first_bytes, const
         memcpy(pieces.tail, others.tail, others.tail_bytes);
         pieces.tail_bytes = others.tail_bytes;
     }
-    return fuzz_join(&pieces, output, most);
+    return lighten(output, fuzz_join(&pieces, output, most), &rng);
 }

@@ -42,7 +42,7 @@ const struct fuzz_kind player_kinds[PLAY_KINDS] = {
     {"arena_aligned_alloc", ARENA_MAKES | FUZZ_ALIGNMENT, 30},
     {"arena_set_strategy", FUZZ_LANE | FUZZ_EXTRA, 10},
     {"arena_destroy", FUZZ_LANE, 5},
-    {"burst", FUZZ_BYTES | FUZZ_COUNT | FUZZ_EXTRA, 2},
+    {"burst", FUZZ_BYTES | FUZZ_COUNT | FUZZ_HEAVY_COUNT | FUZZ_EXTRA, 2},
 };
 
 /* Calls take a product: count times bytes each. */

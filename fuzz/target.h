@@ -10,7 +10,19 @@
 #include "format.h"
 
 /* What a field of an operation is to a kind of operation. */
-enum fuzz_field { FUZZ_SLOT = 1, FUZZ_BYTES = 2, FUZZ_ALIGNMENT = 4, FUZZ_COUNT = 8, FUZZ_EXTRA = 16, FUZZ_LANE = 32 };
+enum fuzz_field {
+    FUZZ_SLOT = 1,
+    FUZZ_BYTES = 2,
+    FUZZ_ALIGNMENT = 4,
+    FUZZ_COUNT = 8,
+    FUZZ_EXTRA = 16,
+    FUZZ_LANE = 32,
+    /* A count, too, and one that is not below FUZZ_LIGHT_COUNTS takes long. Few mutations leave such a count: inputs of
+     * many of them reach what no others do, so that an engine keeps them, and would try little else than theirs. */
+    FUZZ_HEAVY_COUNT = 64
+};
+
+enum { FUZZ_LIGHT_COUNTS = 8 };
 
 struct fuzz_kind {
     const char *name;

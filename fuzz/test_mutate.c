@@ -4,7 +4,7 @@
  *
  * Oracle: nothing is written beyond what there is room for; an operation stays whole; each mutation is made, in some
  * of so many tries; of a crossover the operations are the first one's up to some point, and then the end of the second
- * one's; each size around a boundary is written as what is read again.
+ * one's; each size around a boundary is written as what is read again; few mutations leave what takes long.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,10 +13,12 @@
 #include "rng.h"
 #include "target.h"
 
-enum { TRIES = 20000, INPUT_MOST = 1024, GUARD = 64, KINDS = 3 };
+enum { TRIES = 20000, INPUT_MOST = 1024, GUARD = 64, KINDS = 4, BURST = 4 };
 
-static const struct fuzz_kind kinds[KINDS] = {
-    {"malloc", FUZZ_SLOT | FUZZ_BYTES, 3}, {"free", FUZZ_SLOT, 2}, {"aligned", FUZZ_SLOT | FUZZ_ALIGNMENT, 1}};
+static const struct fuzz_kind kinds[KINDS] = {{"malloc", FUZZ_SLOT | FUZZ_BYTES, 3},
+                                              {"free", FUZZ_SLOT, 2},
+                                              {"aligned", FUZZ_SLOT | FUZZ_ALIGNMENT, 1},
+                                              {"burst", FUZZ_COUNT | FUZZ_HEAVY_COUNT, 0}};
 
 const struct fuzz_target fuzz_target = {.name = "mutate", .kinds = kinds, .kind_count = KINDS, .has_tail = true};
 
@@ -117,6 +119,39 @@ static void test_mutations(void)
            "a kind of mutation was never made", TRIES);
 }
 
+/* ---- what takes long -----------------------------------------------------------------------------------------------
+ */
+
+static bool is_heavy(const uint8_t *input, size_t bytes)
+{
+    fuzz_cut(&after, input, bytes);
+    for (unsigned i = 0; i < after.op_count; i++)
+        if ((after.ops[i][0] - 1U) % KINDS + 1 == BURST && after.ops[i][6] >= FUZZ_LIGHT_COUNTS)
+            return true;
+    return false;
+}
+
+/* Of an input that takes long, a few of those that are made of it do, too. */
+static void test_lightening(void)
+{
+    static uint8_t heavy[INPUT_MOST], input[INPUT_MOST];
+    size_t heavy_bytes = fuzz_generate(heavy, sizeof heavy, 40, 1);
+    unsigned mutated = 0, crossed = 0;
+
+    for (unsigned i = 0; i < 40; i += 4) {
+        heavy[FUZZ_HEADER_BYTES + i * FUZZ_OP_BYTES] = BURST;
+        heavy[FUZZ_HEADER_BYTES + i * FUZZ_OP_BYTES + 6] = 255;
+    }
+    for (unsigned seed = 1; seed <= TRIES; seed++) {
+        memcpy(input, heavy, heavy_bytes);
+        mutated += is_heavy(input, LLVMFuzzerCustomMutator(input, heavy_bytes, sizeof input, seed));
+        crossed += is_heavy(
+            input, LLVMFuzzerCustomCrossOver(heavy, heavy_bytes, heavy, heavy_bytes, input, sizeof input, seed));
+    }
+    expect(mutated > TRIES / 100 && mutated < TRIES / 20, "not a few mutations of a hundred take long", mutated);
+    expect(crossed > TRIES / 100 && crossed < TRIES / 20, "not a few crossovers of a hundred take long", crossed);
+}
+
 /* ---- crossover -----------------------------------------------------------------------------------------------------
  */
 
@@ -169,6 +204,7 @@ static void test_sizes(void)
 int main(void)
 {
     test_mutations();
+    test_lightening();
     test_crossover();
     test_sizes();
     return 0;
