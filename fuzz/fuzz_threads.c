@@ -7,7 +7,7 @@
  * Lanes 0 to 3 are the set-up, as thread 1 + the lane modulo the threads; lanes 4 to 7 what those
  * threads then do at once. A slot is that thread's which first names it there; what another one would do with it is
  * left out, and so is what finds no block, and what is too much: SET_UP_MOST operations of the set-up, WORK_MOST of a
- * thread. A request for a slot that is taken frees it first.
+ * thread. A request for a slot that is taken frees it first. Groups of many blocks belong to threads as slots do.
  *
  * The tail is the schedule, a byte for each time that something else happens than that the current thread goes on, a
  * load sees the newest store, and a call succeeds: how many such questions are passed over before (6 bits), and which
@@ -23,6 +23,7 @@
 #include "build.h"
 #include "engine.h"
 #include "explore.h"
+#include "groups.h"
 #include "oracle.h"
 #include "pairs.h"
 #include "target.h"
@@ -30,10 +31,12 @@
 
 enum { SET_UP_MOST = 12, WORK_MOST = 4, BYTES_MOST = 300000, ZEROED_MOST = 4096, LANES_OF_WORK = 4, FAULTS_MOST = 2 };
 
+#define MANY_BYTES_MOST ((size_t)1 << 20)
+
 enum { FIELDS_BLOCK = FUZZ_LANE | FUZZ_SLOT };
 
 /* By their letters in the explorer's programs (program.h). */
-static const char letters[] = "mcrafiletwsxkgd";
+static const char letters[] = "mcrafiletwsxkgdno";
 
 static const struct fuzz_kind kinds[] = {
     {"malloc", FIELDS_BLOCK | FUZZ_BYTES, 300},
@@ -51,6 +54,8 @@ static const struct fuzz_kind kinds[] = {
     {"fork", FUZZ_LANE, 3},
     {"set_strategy", FUZZ_LANE | FUZZ_COUNT, 3},
     {"time passes", FUZZ_LANE | FUZZ_COUNT, 3},
+    {"malloc many", FIELDS_BLOCK | FUZZ_BYTES | FUZZ_COUNT | FUZZ_HEAVY_COUNT, 8},
+    {"free many", FIELDS_BLOCK, 16},
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
@@ -67,6 +72,7 @@ static struct token token;
 static struct {
     bool is_live[SLOTS];
     uint8_t owner[SLOTS]; /* 1 + a thread; 0: nobody's yet */
+    uint8_t owner_of_group[GROUPS];
     bool has_ended[THREADS_MOST];
     bool has_forked;
     unsigned as; /* of the set-up */
@@ -123,6 +129,27 @@ static void add_block_op(struct ops *ops, const struct fuzz_op *op, char letter)
         build.is_live[slot] = letter != OP_FREE;
 }
 
+/* Up to 64 but for one count of ten, and no more than a mebibyte. */
+static size_t many_of(const struct fuzz_op *op, size_t bytes)
+{
+    size_t count = (size_t)1 << op->count % 10, fitting = MANY_BYTES_MOST / bytes;
+
+    return count < fitting ? count : fitting;
+}
+
+static void add_group_op(struct ops *ops, const struct fuzz_op *op, char letter)
+{
+    size_t bytes = 1 + (op->bytes > 0 ? op->bytes - 1 : 0) % (MANY_BYTES_MOST / 64);
+
+    add(ops, (struct op){letter, op->slot % GROUPS, letter == OP_MANY ? bytes : 0,
+                         letter == OP_MANY ? many_of(op, bytes) : 0});
+}
+
+static bool is_about_group(char letter)
+{
+    return letter == OP_MANY || letter == OP_FREE_MANY;
+}
+
 static bool is_about_block(const struct fuzz_op *op)
 {
     return (kinds[op->kind - 1].fields & FUZZ_SLOT) != 0;
@@ -139,10 +166,20 @@ static void add_to_set_up(const struct fuzz_op *op)
     if (as != build.as)
         add(&program.set_up, (struct op){.kind = OP_AS, .bytes = as + 1});
     build.as = as;
-    if (is_about_block(op))
+    if (is_about_group(letter))
+        add_group_op(&program.set_up, op, letter);
+    else if (is_about_block(op))
         add_block_op(&program.set_up, op, letter);
     else
         add(&program.set_up, (struct op){.kind = letter, .bytes = size_of(op, letter)});
+}
+
+/* Whose a slot or a group is that nobody has named yet is settled by who names it. */
+static bool is_mine(uint8_t *owner, unsigned thread)
+{
+    if (*owner == 0)
+        *owner = (uint8_t)(thread + 1);
+    return *owner == thread + 1;
 }
 
 static void add_to_thread(const struct fuzz_op *op)
@@ -153,10 +190,13 @@ static void add_to_thread(const struct fuzz_op *op)
 
     if (ops->count + 2 > WORK_MOST || build.has_ended[thread] || (letter == OP_FORK && build.has_forked))
         return;
+    if (is_about_group(letter)) {
+        if (is_mine(&build.owner_of_group[op->slot % GROUPS], thread))
+            add_group_op(ops, op, letter);
+        return;
+    }
     if (is_about_block(op)) {
-        if (build.owner[slot] == 0)
-            build.owner[slot] = (uint8_t)(thread + 1);
-        if (build.owner[slot] == thread + 1)
+        if (is_mine(&build.owner[slot], thread))
             add_block_op(ops, op, letter);
         return;
     }

@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "engine.h"
 #include "explored.h"
+#include "groups.h"
 #include "heap.h"
 #include "heapster.h"
 #include "memory.h"
@@ -306,6 +307,12 @@ static void do_op(const struct op *op)
     case OP_STRATEGY:
         (void)heapster_set_strategy((enum heapster_strategy)op->bytes);
         break;
+    case OP_MANY:
+        groups_allocate(op->slot, op->bytes, op->alignment);
+        break;
+    case OP_FREE_MANY:
+        groups_free(op->slot);
+        break;
     case OP_AS:
         engine_impersonate((unsigned)op->bytes - 1);
         break;
@@ -355,11 +362,13 @@ bool oracle_begin(const struct program *chosen)
 {
     program = chosen;
     explore_zero(slots, sizeof slots);
+    groups_begin();
     engine_begin(program->thread_count);
     engine_run_quietly(set_up);
     if (execution.outcome == OUTCOME_FAILED)
         return false;
     explore_copy(slots_at_checkpoint, slots, sizeof slots);
+    groups_checkpoint();
     engine_checkpoint();
     return true;
 }
@@ -386,7 +395,7 @@ static bool count_used(const struct heapster_block_info *block, void *context)
  */
 static void expect_live_blocks_alone(void)
 {
-    size_t used = 0, live = 0, unknown = 0;
+    size_t used = 0, unknown = 0, live = groups_count(&unknown);
 
     (void)heapster_walk(count_used, &used);
     for (unsigned i = 0; i < SLOTS; i++) {
@@ -395,6 +404,7 @@ static void expect_live_blocks_alone(void)
         if (slots[i].is_live && !slots[i].is_in_call)
             expect_content(&slots[i], "the end");
     }
+    groups_expect_content();
     if (used < live || used > live + unknown)
         engine_fail("%zu blocks are in use, and %zu are live", used, live);
 }
@@ -407,6 +417,7 @@ static void end_well(unsigned thread)
     for (unsigned i = 0; i < SLOTS; i++)
         if (slots[i].is_live)
             heapster_free(slots[i].payload);
+    groups_free_all();
     for (unsigned i = 0; i < execution.thread_count; i++) {
         if (execution.threads[i].state == THREAD_VANISHED)
             continue;
@@ -416,15 +427,21 @@ static void end_well(unsigned thread)
     expect_sound(HEAPSTER_CHECK_AT_REST);
 }
 
-void oracle_rehearse(void)
+static void rewind_blocks(void)
 {
     explore_copy(slots, slots_at_checkpoint, sizeof slots);
+    groups_rewind();
+}
+
+void oracle_rehearse(void)
+{
+    rewind_blocks();
     engine_rehearse(work);
 }
 
 void oracle_run_threads(void)
 {
-    explore_copy(slots, slots_at_checkpoint, sizeof slots);
+    rewind_blocks();
     engine_run(work);
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "groups.h"
+
 enum form { BARE, SLOT, NUMBER, SLOT_BYTES, SLOT_BYTES_ALIGNMENT, NO_OP };
 
 static enum form form_of(char kind)
@@ -14,10 +16,12 @@ static enum form form_of(char kind)
     case OP_REALLOC:
         return SLOT_BYTES;
     case OP_ALIGNED:
+    case OP_MANY:
         return SLOT_BYTES_ALIGNMENT;
     case OP_FREE:
     case OP_INSPECT:
     case OP_LOOK:
+    case OP_FREE_MANY:
         return SLOT;
     case OP_FORK_HANDLED:
     case OP_TIME:
@@ -34,6 +38,11 @@ static enum form form_of(char kind)
     default:
         return NO_OP;
     }
+}
+
+static unsigned slots_of(char kind)
+{
+    return kind == OP_MANY || kind == OP_FREE_MANY ? (unsigned)GROUPS : (unsigned)SLOTS;
 }
 
 static bool read_number(const char **at, size_t *number)
@@ -68,14 +77,15 @@ static bool read_op(const char **at, struct op *op)
         return true;
     if (form == NUMBER)
         return read_number(at, &op->bytes);
-    if (!read_number(at, &slot) || slot >= SLOTS)
+    if (!read_number(at, &slot) || slot >= slots_of(op->kind))
         return false;
     op->slot = (unsigned)slot;
     if (form == SLOT)
         return true;
     if (!skip(at, '=') || !read_number(at, &op->bytes))
         return false;
-    return form == SLOT_BYTES || (skip(at, 'x') && read_number(at, &op->alignment));
+    return form == SLOT_BYTES || (skip(at, 'x') && read_number(at, &op->alignment) &&
+                                  (op->kind != OP_MANY || op->alignment <= GROUP_BLOCKS_MOST));
 }
 
 /* Up to one of the characters, or the end; there may be none. */

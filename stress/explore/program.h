@@ -8,6 +8,7 @@
  *     m<slot>=<bytes>              malloc         f<slot>             free
  *     c<slot>=<bytes>              calloc         r<slot>=<bytes>     realloc
  *     a<slot>=<bytes>x<alignment>  aligned_alloc  i<slot>             inspect the content
+ *     n<group>=<bytes>x<count>     malloc, so often    o<group>  free of all of them (groups.h)
  *     l<slot>         looks up whose address that of the slot's block is, or was: as far as a free of it would look
  *     t  heapster_trim             w  heapster_check, running         s  heapster_stats
  *     e  empty the own cache       x  the end of the thread           k  fork; what follows is done by parent and child
@@ -33,6 +34,8 @@ enum op_kind {
     OP_FREE = 'f',
     OP_INSPECT = 'i',
     OP_LOOK = 'l',
+    OP_MANY = 'n',
+    OP_FREE_MANY = 'o',
     OP_TRIM = 't',
     OP_CHECK = 'w',
     OP_STATS = 's',
@@ -49,9 +52,9 @@ enum { SLOTS = 16, OPS_MOST = 48, PROGRAM_TEXT_BYTES = 1024, OPTIONS_BYTES = 128
 
 struct op {
     char kind;
-    unsigned slot;
-    size_t bytes; /* or milliseconds, a strategy, the number of a thread; of a fork, what its handler allocates */
-    size_t alignment;
+    unsigned slot;    /* or a group */
+    size_t bytes;     /* or milliseconds, a strategy, the number of a thread; of a fork, what its handler allocates */
+    size_t alignment; /* or how many blocks */
 };
 
 struct ops {

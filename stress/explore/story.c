@@ -56,6 +56,12 @@ void story_say_op(const struct op *op, char *text, size_t bytes)
     case OP_INSPECT:
         (void)snprintf(text, bytes, "inspect slot %u", op->slot);
         break;
+    case OP_MANY:
+        (void)snprintf(text, bytes, "group %u = %zu times malloc(%zu)", op->slot, op->alignment, op->bytes);
+        break;
+    case OP_FREE_MANY:
+        (void)snprintf(text, bytes, "free(group %u)", op->slot);
+        break;
     case OP_FORK_HANDLED:
         (void)snprintf(text, bytes, "fork(), whose handler allocates %zu bytes", op->bytes);
         break;
