@@ -21,6 +21,7 @@ import target as targets  # noqa: E402
 
 # As the images of OSS-Fuzz have them for SANITIZER=coverage.
 FLAGS = "-O1 -g -fno-omit-frame-pointer -fprofile-instr-generate -fcoverage-mapping"
+EXPLORED = "libheapster-explored.so"
 KNOWN = os.path.join(ROOT, "fuzz", "unreached.txt")
 WAYS = {"seeds": "committed inputs", "scratch": "from nothing"}
 PAGE = """<!DOCTYPE html>
@@ -64,6 +65,12 @@ def build(folder):
     return variables["OUT"]
 
 
+def objects_of(target):
+    """The binary, and what it has the allocator from if that is not linked into it."""
+    explored = os.path.join(os.path.dirname(target.binary), EXPLORED)
+    return [target.binary, f"-object={explored}"] if target.name == "fuzz_threads" else [target.binary]
+
+
 class Measured:
     """One target in one way: its profile, its page, its branches."""
 
@@ -72,13 +79,13 @@ class Measured:
         self.name = f"{target.name}-{way}"
         self.report = os.path.join(folder, "report", self.name)
         self.profile = os.path.join(folder, "profiles", f"{self.name}.profdata")
-        self.raw = os.path.join(folder, "profiles", f"{self.name}.profraw")
+        self.raw = os.path.join(folder, "profiles", self.name)
         self.sources = os.path.join(folder, "src", "heapster", "src")
         shutil.rmtree(self.report, ignore_errors=True)
         os.makedirs(self.report)
-        os.makedirs(os.path.dirname(self.raw), exist_ok=True)
+        shutil.rmtree(self.raw, ignore_errors=True)
         self.run(way, os.path.join(folder, "work", f"{self.name}-corpus"), seconds)
-        call(["llvm-profdata", "merge", "-sparse", "-o", self.profile, self.raw])
+        call(["llvm-profdata", "merge", "-sparse", "-o", self.profile, *targets.files_of(self.raw)])
         self.sides, self.lines = branches.read(self.cov("export", "-format=text"))
 
     def run(self, way, scratch, seconds):
@@ -89,12 +96,13 @@ class Measured:
             [f"-max_total_time={seconds}", "-seed=1"], [scratch])
         text = call([self.target.binary, *amount, f"-artifact_prefix={os.path.dirname(scratch)}/",
                      *self.target.options(), *(folders or [scratch])],
-                    env={**os.environ, "LLVM_PROFILE_FILE": self.raw})
+                    env={**os.environ, "LLVM_PROFILE_FILE": os.path.join(self.raw, "%m.profraw")})
         with open(os.path.join(self.report, "run.txt"), "w", encoding="utf-8") as file:
             file.write(text)
 
     def cov(self, verb, *options):
-        return call(["llvm-cov", verb, self.target.binary, f"-instr-profile={self.profile}", *options, self.sources])
+        return call(["llvm-cov", verb, *objects_of(self.target), f"-instr-profile={self.profile}", *options,
+                     self.sources])
 
     def write(self):
         """The pages with the source, and the summary as text."""

@@ -39,8 +39,10 @@ esac
 
 # The explorer, on which fuzz_threads runs, watches accesses by itself, and tells the engine of them by libFuzzer's extra
 # counters: another sanitizer would see no more, another engine nothing.
-threads=OFF
-[ "$sanitizer:${FUZZING_ENGINE:-libfuzzer}" != address:libfuzzer ] || threads=ON
+case ${SANITIZER:-address}:${FUZZING_ENGINE:-libfuzzer} in
+address:libfuzzer | coverage:libfuzzer) threads=ON ;;
+*) threads=OFF ;;
+esac
 
 # Of a build type of its own: CMake adds no flag to those of the environment.
 cmake -S "$source_folder" -B "$build_folder" -DCMAKE_BUILD_TYPE=Environment \

@@ -16,6 +16,9 @@ struct hs_cache *hs_explored_no_cache(void);
  * move into the explorer, where nobody sees to it. */
 bool hs_explored_has_heap(void);
 
+/* Where the compiler counts how often the library's parts were executed, in builds for coverage; no bytes in others. */
+void hs_explored_counters(uintptr_t *base, size_t *bytes);
+
 /* What becomes of a misuse that the library finds. */
 void hs_explored_on_misuse(void (*handler)(const char *line));
 

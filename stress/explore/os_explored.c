@@ -34,6 +34,16 @@ void hs_explored_on_misuse(void (*handler)(const char *line))
     hs_report_handler = handler;
 }
 
+/* By the names that the linker gives to the ends of that section, where there is one. */
+extern char __start___llvm_prf_cnts[] __attribute__((weak, visibility("hidden")));
+extern char __stop___llvm_prf_cnts[] __attribute__((weak, visibility("hidden")));
+
+void hs_explored_counters(uintptr_t *base, size_t *bytes)
+{
+    *base = (uintptr_t)__start___llvm_prf_cnts;
+    *bytes = (size_t)(__stop___llvm_prf_cnts - __start___llvm_prf_cnts);
+}
+
 static bool refused(void)
 {
     return backend_call_fails(&hs_os_calls[0], false);

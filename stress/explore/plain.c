@@ -16,7 +16,7 @@ static void expect_mapped(const volatile void *address)
 
 void plain_read_watched(const volatile void *address, size_t bytes, const void *place)
 {
-    if (!world_holds(address))
+    if (!world_holds(address) || world_counts_at(address))
         return;
     expect_mapped(address);
     pairs_note(NULL, place);
@@ -25,7 +25,7 @@ void plain_read_watched(const volatile void *address, size_t bytes, const void *
 
 void plain_write_watched(volatile void *address, size_t bytes, const void *place)
 {
-    if (!world_holds(address))
+    if (!world_holds(address) || world_counts_at(address))
         return;
     expect_mapped(address);
     pairs_note(NULL, place);

@@ -7,6 +7,7 @@
 
 #include "build.h"
 #include "compiler.h"
+#include "explored.h"
 #include "races.h"
 #include "tables.h"
 
@@ -52,7 +53,7 @@ static struct {
     uint64_t now_ms;
 } os, os_at_checkpoint;
 
-struct world_library world_library;
+struct world_range world_library, world_counters;
 
 static _Noreturn void die(const char *what)
 {
@@ -99,12 +100,13 @@ void world_init(void)
     if (spans[SPAN_GLOBALS].base == NULL || spans[SPAN_GLOBALS].bytes > WORLD_LIBRARY_BYTES_MOST)
         die("cannot find the variables of " EXPLORE_LIBRARY_NAME);
     spans[SPAN_GLOBALS].used_bytes = spans[SPAN_GLOBALS].bytes;
-    world_library = (struct world_library){(uintptr_t)spans[SPAN_GLOBALS].base, spans[SPAN_GLOBALS].bytes};
+    world_library = (struct world_range){(uintptr_t)spans[SPAN_GLOBALS].base, spans[SPAN_GLOBALS].bytes};
     for (unsigned i = 0; i < SPANS; i++) {
         spans[i].image = tables_map_huge(NULL, spans[i].bytes);
         spans[i].is_dirty = tables_map(spans[i].bytes / WORLD_PAGE_BYTES + 1);
         spans[i].has_image = tables_map(spans[i].bytes / WORLD_PAGE_BYTES + 1);
     }
+    hs_explored_counters(&world_counters.base, &world_counters.bytes);
     first_globals = tables_map(spans[SPAN_GLOBALS].bytes);
     explore_copy(first_globals, spans[SPAN_GLOBALS].base, spans[SPAN_GLOBALS].bytes);
 }
@@ -124,13 +126,25 @@ static size_t page_bytes(const struct span *span, size_t page)
     return rest < WORLD_PAGE_BYTES ? rest : WORLD_PAGE_BYTES;
 }
 
+/* All but the counters, wherever they lie. */
+static void put_back(char *at, const char *image, size_t bytes)
+{
+    char *end = at + bytes, *counters = (char *)world_counters.base, *rest = counters + world_counters.bytes;
+
+    if (at < counters)
+        explore_copy(at, image, end < counters ? bytes : (size_t)(counters - at));
+    rest = at > rest ? at : rest;
+    if (rest < end)
+        explore_copy(rest, image + (rest - at), (size_t)(end - rest));
+}
+
 /* As it was at the start of the process. */
 static void reset_page(unsigned index, size_t page)
 {
     char *at = spans[index].base + page * WORLD_PAGE_BYTES;
 
     if (index == SPAN_GLOBALS)
-        explore_copy(at, first_globals + page * WORLD_PAGE_BYTES, page_bytes(&spans[index], page));
+        put_back(at, first_globals + page * WORLD_PAGE_BYTES, page_bytes(&spans[index], page));
     else
         explore_zero(at, page_bytes(&spans[index], page));
 }
@@ -142,7 +156,7 @@ static void rewind_page(unsigned index, size_t page)
     size_t offset = page * WORLD_PAGE_BYTES;
 
     if (span->has_image[page])
-        explore_copy(span->base + offset, span->image + offset, page_bytes(span, page));
+        put_back(span->base + offset, span->image + offset, page_bytes(span, page));
     else
         reset_page(index, page);
 }

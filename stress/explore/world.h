@@ -30,11 +30,13 @@ void world_reset(void);
 void world_checkpoint(void);
 void world_rewind(void);
 
-/* Where the explored library's variables lie in this process. */
-extern struct world_library {
+/* Where the explored library's variables lie in this process; and, in builds for coverage, those of them that the
+ * compiler counts with, which count on from execution to execution. */
+struct world_range {
     uintptr_t base;
     size_t bytes;
-} world_library;
+};
+extern struct world_range world_library, world_counters;
 
 /* Break and mappings, with what lies between them, which the process never has. */
 #define WORLD_BASE ((uintptr_t)EXPLORE_WORLD_BASE)
@@ -47,6 +49,11 @@ static inline bool world_holds(const volatile void *address)
 {
     return hs_wrap_subtract((uintptr_t)address, WORLD_BASE) < WORLD_MEMORY_BYTES ||
            hs_wrap_subtract((uintptr_t)address, world_library.base) < world_library.bytes;
+}
+
+static inline bool world_counts_at(const volatile void *address)
+{
+    return hs_wrap_subtract((uintptr_t)address, world_counters.base) < world_counters.bytes;
 }
 
 /* Of an address that the process has now: a variable, or in its break or a mapping. */

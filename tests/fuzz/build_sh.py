@@ -213,14 +213,14 @@ def main(source, folder, case):
 
 def targets_of(source, variables, case):
     """Every target of the tree with AddressSanitizer; else those of them that can be built with the sanitizer. That of
-    threads with AddressSanitizer for libFuzzer, and nowhere else."""
+    threads with AddressSanitizer or for coverage, for libFuzzer, and nowhere else."""
     names = {os.path.splitext(os.path.basename(path))[0]
              for path in glob.glob(os.path.join(source, "fuzz", "fuzz_*.c"))}
-    if case != "address" or variables["FUZZING_ENGINE"] != "libfuzzer":
+    if case not in ("address", "coverage") or variables["FUZZING_ENGINE"] != "libfuzzer":
         expect(THREADS not in os.listdir(variables["OUT"]), f"{THREADS} was built")
         names -= {THREADS}
     folder = os.path.join(variables["WORK"], f"heapster-{case}", "bin")
-    return sorted(name for name in names if case == "address" or os.path.exists(os.path.join(folder, name)))
+    return sorted(name for name in names if case in ("address", "coverage") or os.path.exists(os.path.join(folder, name)))
 
 
 if __name__ == "__main__":
