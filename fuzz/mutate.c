@@ -207,8 +207,12 @@ static void lighten_op(uint8_t *op)
 {
     unsigned fields = fuzz_target.kinds[(op[0] - 1U) % fuzz_target.kind_count].fields;
 
+    size_t bytes = fuzz_size(op + 2);
+
     if ((fields & FUZZ_HEAVY_COUNT) != 0)
         op[6] %= FUZZ_LIGHT_COUNTS;
+    if ((fields & FUZZ_BYTES) != 0 && bytes >= FUZZ_LIGHT_BYTES && bytes < FUZZ_SERVED_BYTES)
+        fuzz_encode_size(op + 2, bytes % FUZZ_LIGHT_BYTES);
 }
 
 /* Most inputs, so that those that take long do not take all the time there is. */

@@ -17,12 +17,16 @@ enum fuzz_field {
     FUZZ_COUNT = 8,
     FUZZ_EXTRA = 16,
     FUZZ_LANE = 32,
-    /* A count, too, and one that is not below FUZZ_LIGHT_COUNTS takes long. Few mutations leave such a count: inputs of
-     * many of them reach what no others do, so that an engine keeps them, and would try little else than theirs. */
-    FUZZ_HEAVY_COUNT = 64
+    FUZZ_HEAVY_COUNT = 64 /* a count, too, and what is done with one that is not below FUZZ_LIGHT_COUNTS takes long */
 };
 
+/* What takes long, few mutations leave: inputs of it reach what no others do, so that an engine keeps them, and would
+ * try little else than theirs. A block of as many bytes is one, unless nothing can serve it: a sanitizer marks each of
+ * them.
+ */
 enum { FUZZ_LIGHT_COUNTS = 8 };
+#define FUZZ_LIGHT_BYTES ((size_t)16 << 20)
+#define FUZZ_SERVED_BYTES ((size_t)1 << 31)
 
 struct fuzz_kind {
     const char *name;

@@ -13,7 +13,7 @@
 #include "rng.h"
 #include "target.h"
 
-enum { TRIES = 20000, INPUT_MOST = 1024, GUARD = 64, KINDS = 4, BURST = 4 };
+enum { TRIES = 20000, INPUT_MOST = 1024, GUARD = 64, KINDS = 4, MALLOC = 1, BURST = 4 };
 
 static const struct fuzz_kind kinds[KINDS] = {{"malloc", FUZZ_SLOT | FUZZ_BYTES, 3},
                                               {"free", FUZZ_SLOT, 2},
@@ -125,22 +125,30 @@ static void test_mutations(void)
 static bool is_heavy(const uint8_t *input, size_t bytes)
 {
     fuzz_cut(&after, input, bytes);
-    for (unsigned i = 0; i < after.op_count; i++)
-        if ((after.ops[i][0] - 1U) % KINDS + 1 == BURST && after.ops[i][6] >= FUZZ_LIGHT_COUNTS)
+    for (unsigned i = 0; i < after.op_count; i++) {
+        unsigned kind = (after.ops[i][0] - 1U) % KINDS + 1;
+        size_t size = fuzz_size(after.ops[i] + 2);
+
+        if ((kind == BURST && after.ops[i][6] >= FUZZ_LIGHT_COUNTS) ||
+            (kind == MALLOC && size >= FUZZ_LIGHT_BYTES && size < FUZZ_SERVED_BYTES))
             return true;
+    }
     return false;
 }
 
 /* Of an input that takes long, a few of those that are made of it do, too. */
-static void test_lightening(void)
+static void test_lightening(unsigned kind)
 {
     static uint8_t heavy[INPUT_MOST], input[INPUT_MOST];
     size_t heavy_bytes = fuzz_generate(heavy, sizeof heavy, 40, 1);
     unsigned mutated = 0, crossed = 0;
 
     for (unsigned i = 0; i < 40; i += 4) {
-        heavy[FUZZ_HEADER_BYTES + i * FUZZ_OP_BYTES] = BURST;
-        heavy[FUZZ_HEADER_BYTES + i * FUZZ_OP_BYTES + 6] = 255;
+        uint8_t *op = heavy + FUZZ_HEADER_BYTES + (size_t)i * FUZZ_OP_BYTES;
+
+        op[0] = (uint8_t)kind;
+        fuzz_encode_size(op + 2, (size_t)256 << 20);
+        op[6] = UINT8_MAX;
     }
     for (unsigned seed = 1; seed <= TRIES; seed++) {
         memcpy(input, heavy, heavy_bytes);
@@ -165,6 +173,9 @@ static void test_crossover(void)
         size_t second_bytes = fuzz_generate(second, sizeof second, 1 + seed % 30, seed + TRIES), bytes;
         unsigned kept = 0, added;
 
+        /* These are not what they were afterwards. */
+        if (is_heavy(first, first_bytes) || is_heavy(second, second_bytes))
+            continue;
         memset(both, 0xAB, sizeof both);
         bytes = LLVMFuzzerCustomCrossOver(first, first_bytes, second, second_bytes, both, INPUT_MOST, seed);
         expect(bytes <= INPUT_MOST, "a crossover is too long", seed);
@@ -204,7 +215,8 @@ static void test_sizes(void)
 int main(void)
 {
     test_mutations();
-    test_lightening();
+    test_lightening(BURST);
+    test_lightening(MALLOC);
     test_crossover();
     test_sizes();
     return 0;
