@@ -25,7 +25,7 @@ enum fuzz_field {
  * them.
  */
 enum { FUZZ_LIGHT_COUNTS = 8 };
-#define FUZZ_LIGHT_BYTES ((size_t)16 << 20)
+#define FUZZ_LIGHT_BYTES ((size_t)2 << 20)
 #define FUZZ_SERVED_BYTES ((size_t)1 << 31)
 
 struct fuzz_kind {
