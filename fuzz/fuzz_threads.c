@@ -3,7 +3,7 @@
  * (stress/explore).
  *
  * Header: byte 0, threads (bits 0 and 1: 2 and what they say modulo 3), caches (bit 2 set: off), two arenas (bit 3
- * set); byte 1, up to two calls of the OS may fail (bit 0 set).
+ * set); byte 1, up to four calls of the OS may fail (bit 0 set).
  * Lanes 0 to 3 are the set-up, as thread 1 + the lane modulo the threads; lanes 4 to 7 what those
  * threads then do at once. A slot is that thread's which first names it there; what another one would do with it is
  * left out, and so is what finds no block, and what is too much: SET_UP_MOST operations of the set-up, WORK_MOST of a
@@ -29,7 +29,7 @@
 #include "target.h"
 #include "timeline.h"
 
-enum { SET_UP_MOST = 12, WORK_MOST = 4, BYTES_MOST = 300000, ZEROED_MOST = 4096, LANES_OF_WORK = 4, FAULTS_MOST = 2 };
+enum { SET_UP_MOST = 12, WORK_MOST = 4, BYTES_MOST = 300000, ZEROED_MOST = 4096, LANES_OF_WORK = 4, FAULTS_MOST = 4 };
 
 #define MANY_BYTES_MOST ((size_t)1 << 20)
 

@@ -1,11 +1,13 @@
 """Branches from what llvm-cov exports, by where they stand in the source.
 
 A branch has two sides, which are counted apart. One that stands in a macro is named by where the macro is used, as each
-use is another branch; one in an inline function of a header is one branch, wherever that was compiled."""
+use is another branch; one in an inline function of a header is one branch, wherever that was compiled. An operation of
+the seam is one branch, whatever its backend makes of it: targets are built with different ones."""
 import json
 import os
 
 EXPANSION = 1
+BACKEND = "sync_"  # how the names of the files begin that have the seam's backends
 
 
 def read(exported):
@@ -27,7 +29,7 @@ def read_function(function, wanted, sides):
     for line, column, _, _, true_count, false_count, file, _, _ in function["branches"]:
         inner = ()
         while file in used:
-            inner = (line, column) + inner
+            inner = () if os.path.basename(names[file]).startswith(BACKEND) else (line, column) + inner
             line, column, file = used[file]
         if names[file] not in wanted:
             continue
