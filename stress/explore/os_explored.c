@@ -41,7 +41,7 @@ extern char __stop___llvm_prf_cnts[] __attribute__((weak, visibility("hidden")))
 void hs_explored_counters(uintptr_t *base, size_t *bytes)
 {
     *base = (uintptr_t)__start___llvm_prf_cnts;
-    *bytes = (size_t)(__stop___llvm_prf_cnts - __start___llvm_prf_cnts);
+    *bytes = (uintptr_t)__stop___llvm_prf_cnts - *base;
 }
 
 static bool refused(void)
