@@ -14,12 +14,6 @@
 enum { SPAN_BREAK, SPAN_MAPS, SPAN_GLOBALS, SPANS };
 enum { HOLES_MOST = 64 };
 
-#define BREAK_BYTES ((size_t)32 << 20)
-#define MAPS_BYTES ((size_t)32 << 20)
-#define MAPS_BASE (WORLD_BASE + 2 * BREAK_BYTES)
-
-_Static_assert(2 * BREAK_BYTES + MAPS_BYTES == WORLD_MEMORY_BYTES, "world_holds");
-
 struct span {
     char *base;
     size_t bytes;      /* what there is room for */
@@ -92,10 +86,10 @@ static int find_globals(struct dl_phdr_info *info, size_t bytes, void *context)
 
 void world_init(void)
 {
-    spans[SPAN_BREAK].base = tables_map_huge((void *)WORLD_BASE, BREAK_BYTES);
-    spans[SPAN_BREAK].bytes = BREAK_BYTES;
-    spans[SPAN_MAPS].base = tables_map_huge((void *)MAPS_BASE, MAPS_BYTES);
-    spans[SPAN_MAPS].bytes = MAPS_BYTES;
+    spans[SPAN_BREAK].base = tables_map_huge((void *)WORLD_BASE, WORLD_BREAK_BYTES);
+    spans[SPAN_BREAK].bytes = WORLD_BREAK_BYTES;
+    spans[SPAN_MAPS].base = tables_map_huge((void *)WORLD_MAPS_BASE, WORLD_MAPS_BYTES);
+    spans[SPAN_MAPS].bytes = WORLD_MAPS_BYTES;
     (void)dl_iterate_phdr(find_globals, NULL);
     if (spans[SPAN_GLOBALS].base == NULL || spans[SPAN_GLOBALS].bytes > WORLD_LIBRARY_BYTES_MOST)
         die("cannot find the variables of " EXPLORE_LIBRARY_NAME);
@@ -226,11 +220,11 @@ static inline unsigned span_of(const volatile void *address)
 {
     uintptr_t at = (uintptr_t)address;
 
-    if (hs_wrap_subtract(at, WORLD_BASE) < BREAK_BYTES)
+    if (hs_wrap_subtract(at, WORLD_BASE) < WORLD_BREAK_BYTES)
         return SPAN_BREAK;
     if (hs_wrap_subtract(at, (uintptr_t)spans[SPAN_GLOBALS].base) < spans[SPAN_GLOBALS].bytes)
         return SPAN_GLOBALS;
-    return hs_wrap_subtract(at, MAPS_BASE) < MAPS_BYTES ? SPAN_MAPS : SPANS;
+    return hs_wrap_subtract(at, WORLD_MAPS_BASE) < WORLD_MAPS_BYTES ? SPAN_MAPS : SPANS;
 }
 
 bool world_has_memory(const volatile void *address)
@@ -303,7 +297,7 @@ char *world_break_move(ptrdiff_t bytes)
 {
     char *old = world_break_now();
 
-    if (bytes > 0 && (size_t)bytes > BREAK_BYTES - os.break_bytes)
+    if (bytes > 0 && (size_t)bytes > WORLD_BREAK_BYTES - os.break_bytes)
         return NULL;
     if (bytes < 0) {
         world_clear(old + bytes, (size_t)-bytes);
@@ -363,7 +357,7 @@ char *world_map(size_t bytes, size_t alignment, size_t offset)
         if (base != NULL)
             return base;
     }
-    rest = (struct hole){spans[SPAN_MAPS].base + os.maps_bytes, MAPS_BYTES - os.maps_bytes};
+    rest = (struct hole){spans[SPAN_MAPS].base + os.maps_bytes, WORLD_MAPS_BYTES - os.maps_bytes};
     base = place_in(&rest, bytes, alignment, offset);
     if (base == NULL || !add_hole((struct hole){rest.base, (size_t)(base - rest.base)}))
         return NULL;

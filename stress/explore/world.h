@@ -38,17 +38,22 @@ struct world_range {
 };
 extern struct world_range world_library, world_counters;
 
-/* Break and mappings, with what lies between them, which the process never has. */
+/* Break and mappings, and what lies between them, which the process never has. */
 #define WORLD_BASE ((uintptr_t)EXPLORE_WORLD_BASE)
-#define WORLD_MEMORY_BYTES ((size_t)96 << 20)
+#define WORLD_BREAK_BYTES ((size_t)32 << 20)
+#define WORLD_GAP_BYTES ((size_t)32 << 20)
+#define WORLD_MAPS_BYTES ((size_t)32 << 20)
+#define WORLD_MAPS_BASE (WORLD_BASE + WORLD_BREAK_BYTES + WORLD_GAP_BYTES)
+#define WORLD_MEMORY_BYTES (WORLD_BREAK_BYTES + WORLD_GAP_BYTES + WORLD_MAPS_BYTES)
 #define WORLD_LIBRARY_BYTES_MOST ((size_t)2 << 20)
 
 /* True of an address that an execution shares: in one of the spans. Asked of every access: below the base of what is
  * asked about, the difference wraps around. */
 static inline bool world_holds(const volatile void *address)
 {
-    return hs_wrap_subtract((uintptr_t)address, WORLD_BASE) < WORLD_MEMORY_BYTES ||
-           hs_wrap_subtract((uintptr_t)address, world_library.base) < world_library.bytes;
+    return hs_wrap_subtract((uintptr_t)address, WORLD_BASE) < WORLD_BREAK_BYTES ||
+           hs_wrap_subtract((uintptr_t)address, world_library.base) < world_library.bytes ||
+           hs_wrap_subtract((uintptr_t)address, WORLD_MAPS_BASE) < WORLD_MAPS_BYTES;
 }
 
 static inline bool world_counts_at(const volatile void *address)
