@@ -29,7 +29,15 @@
 #include "target.h"
 #include "timeline.h"
 
-enum { SET_UP_MOST = 12, WORK_MOST = 4, BYTES_MOST = 300000, ZEROED_MOST = 4096, LANES_OF_WORK = 4, FAULTS_MOST = 4 };
+enum {
+    SET_UP_MOST = 12,
+    WORK_MOST = 4,
+    BYTES_MOST = 300000,
+    ZEROED_MOST = 4096,
+    LANES_OF_WORK = 4,
+    FAULTS_MOST = 4,
+    SHARES = 320
+};
 
 #define MANY_BYTES_MOST ((size_t)1 << 20)
 
@@ -73,6 +81,7 @@ static struct {
     bool is_live[SLOTS];
     uint8_t owner[SLOTS]; /* 1 + a thread; 0: nobody's yet */
     uint8_t owner_of_group[GROUPS];
+    size_t shares_left; /* of what groups may do */
     bool has_ended[THREADS_MOST];
     bool has_forked;
     unsigned as; /* of the set-up */
@@ -129,20 +138,26 @@ static void add_block_op(struct ops *ops, const struct fuzz_op *op, char letter)
         build.is_live[slot] = letter != OP_FREE;
 }
 
-/* Up to 64 but for one count of ten, and no more than a mebibyte. */
-static size_t many_of(const struct fuzz_op *op, size_t bytes)
+/* As many as asked for, up to 512, no more than a mebibyte, and no more than is left to the program. Each block that a
+ * thread allocates costs as many steps of an execution as two of the set-up, which are only freed and given back. */
+static size_t many_of(const struct fuzz_op *op, size_t bytes, unsigned share)
 {
-    size_t count = (size_t)1 << op->count % 10, fitting = MANY_BYTES_MOST / bytes;
+    size_t count = (size_t)1 << op->count % 10, fitting = MANY_BYTES_MOST / bytes, left = build.shares_left / share;
 
-    return count < fitting ? count : fitting;
+    count = count < fitting ? count : fitting;
+    count = count < left ? count : left;
+    build.shares_left -= count * share;
+    return count;
 }
 
 static void add_group_op(struct ops *ops, const struct fuzz_op *op, char letter)
 {
     size_t bytes = 1 + (op->bytes > 0 ? op->bytes - 1 : 0) % (MANY_BYTES_MOST / 64);
 
-    add(ops, (struct op){letter, op->slot % GROUPS, letter == OP_MANY ? bytes : 0,
-                         letter == OP_MANY ? many_of(op, bytes) : 0});
+    if (letter == OP_FREE_MANY)
+        add(ops, (struct op){.kind = letter, .slot = op->slot % GROUPS});
+    else
+        add(ops, (struct op){letter, op->slot % GROUPS, bytes, many_of(op, bytes, ops == &program.set_up ? 1 : 2)});
 }
 
 static bool is_about_group(char letter)
@@ -208,6 +223,7 @@ static void add_to_thread(const struct fuzz_op *op)
 static void translate(const struct fuzz_program *input)
 {
     memset(&build, 0, sizeof build);
+    build.shares_left = SHARES;
     memset(&program, 0, sizeof program);
     program.thread_count = 2 + (input->header[0] & 3U) % 3;
     (void)snprintf(program.options, sizeof program.options, "cache=%s+arenas=%d",
