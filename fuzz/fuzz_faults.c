@@ -57,6 +57,7 @@ static void run(const struct fuzz_program *program)
 
 const struct fuzz_target fuzz_target = {
     .name = "faults",
+    .serves_large = true,
     .kinds = player_kinds,
     .kind_count = PLAY_KINDS,
     .has_tail = true,

@@ -270,6 +270,7 @@ static void print_header(FILE *out, const struct fuzz_program *program)
 
 const struct fuzz_target fuzz_target = {
     .name = "misuse",
+    .serves_large = true,
     .kinds = player_kinds,
     .kind_count = PLAY_KINDS,
     .prepare = prepare,

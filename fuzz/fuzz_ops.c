@@ -7,6 +7,7 @@
 
 const struct fuzz_target fuzz_target = {
     .name = "ops",
+    .serves_large = true,
     .kinds = player_kinds,
     .kind_count = PLAY_KINDS,
     .prepare = player_prepare,

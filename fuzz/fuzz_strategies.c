@@ -291,6 +291,7 @@ static void print_header(FILE *out, const struct fuzz_program *program)
 
 const struct fuzz_target fuzz_target = {
     .name = "strategies",
+    .serves_large = true,
     .kinds = kinds,
     .kind_count = KINDS,
     .prepare = prepare,

@@ -211,7 +211,8 @@ static void lighten_op(uint8_t *op)
 
     if ((fields & FUZZ_HEAVY_COUNT) != 0)
         op[6] %= FUZZ_LIGHT_COUNTS;
-    if ((fields & FUZZ_BYTES) != 0 && bytes >= FUZZ_LIGHT_BYTES && bytes < FUZZ_SERVED_BYTES)
+    if (fuzz_target.serves_large && (fields & FUZZ_BYTES) != 0 && bytes >= FUZZ_LIGHT_BYTES &&
+        bytes < FUZZ_SERVED_BYTES)
         fuzz_encode_size(op + 2, bytes % FUZZ_LIGHT_BYTES);
 }
 

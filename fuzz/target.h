@@ -41,6 +41,7 @@ struct fuzz_target {
     bool has_tail;
     bool has_lanes;        /* lanes are threads, all alike */
     bool draws_large;      /* sizes that take calls of the OS are drawn often, although they take time */
+    bool serves_large;     /* blocks of all sizes are allocated: FUZZ_LIGHT_BYTES */
     void (*prepare)(void); /* once; or NULL */
     void (*run)(const struct fuzz_program *program);
     void (*run_text)(const char *text); /* of a target whose input is text */

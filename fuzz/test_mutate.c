@@ -20,7 +20,8 @@ static const struct fuzz_kind kinds[KINDS] = {{"malloc", FUZZ_SLOT | FUZZ_BYTES,
                                               {"aligned", FUZZ_SLOT | FUZZ_ALIGNMENT, 1},
                                               {"burst", FUZZ_COUNT | FUZZ_HEAVY_COUNT, 0}};
 
-const struct fuzz_target fuzz_target = {.name = "mutate", .kinds = kinds, .kind_count = KINDS, .has_tail = true};
+const struct fuzz_target fuzz_target = {
+    .name = "mutate", .kinds = kinds, .kind_count = KINDS, .has_tail = true, .serves_large = true};
 
 static struct fuzz_pieces before, others, after;
 static bool is_engines; /* the mutation is of bytes, and knows no operations */

@@ -115,6 +115,7 @@ extern struct execution execution;
 
 /* The longest execution there is in steps; what goes on longer makes no progress. */
 enum { STEPS_MOST = 60000 };
+_Static_assert(STEPS_MOST < UINT16_MAX, "an epoch for each step (clock.h)");
 
 void engine_init(void);
 

@@ -81,7 +81,15 @@ static void expect_content(const struct group *group, size_t index)
     expect_word(group, index, group->payloads[index] + group->bytes - sizeof(uint64_t));
 }
 
-void groups_allocate(unsigned number, size_t bytes, size_t count)
+void groups_expect_apart(const char *payload, size_t bytes)
+{
+    for (unsigned i = 0; i < GROUPS; i++)
+        for (size_t k = 0; k < groups[i].count; k++)
+            if (groups[i].payloads[k] < payload + bytes && payload < groups[i].payloads[k] + groups[i].bytes)
+                engine_fail("a block was given twice: block %zu of group %u is live", k, i);
+}
+
+void groups_allocate(unsigned number, size_t bytes, size_t count, groups_expect *expect_apart)
 {
     struct group *group = &groups[number];
 
@@ -97,6 +105,8 @@ void groups_allocate(unsigned number, size_t bytes, size_t count)
             break;
         if ((uintptr_t)payload % HS_ALIGNMENT != 0 || heapster_usable_size(payload) < group->bytes)
             engine_fail("a block of %zu bytes, one of many, is misaligned or shorter", group->bytes);
+        groups_expect_apart(payload, group->bytes);
+        expect_apart(payload, group->bytes);
         group->payloads[group->count] = payload;
         fill(group, group->count);
         group->count++;

@@ -86,6 +86,13 @@ static bool overlaps(const struct slot *slot, const unsigned char *payload, size
     return slot->is_live && slot->payload < payload + bytes && payload < slot->payload + slot->bytes;
 }
 
+static void expect_apart_from_slots(const char *payload, size_t bytes)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (overlaps(&slots[i], (const unsigned char *)payload, bytes))
+            engine_fail("a block was given twice: slot %u is live", i);
+}
+
 static void be_born(struct slot *slot, void *payload, size_t bytes, size_t alignment)
 {
     if (payload == NULL) {
@@ -101,6 +108,7 @@ static void be_born(struct slot *slot, void *payload, size_t bytes, size_t align
         if (&slots[i] != slot && overlaps(&slots[i], payload, bytes))
             engine_fail("a block was given twice: slot %u overlaps slot %u, which is live", (unsigned)(slot - slots),
                         i);
+    groups_expect_apart(payload, bytes);
     slot->is_live = true;
     slot->payload = payload;
     slot->bytes = bytes;
@@ -308,7 +316,7 @@ static void do_op(const struct op *op)
         (void)heapster_set_strategy((enum heapster_strategy)op->bytes);
         break;
     case OP_MANY:
-        groups_allocate(op->slot, op->bytes, op->alignment);
+        groups_allocate(op->slot, op->bytes, op->alignment, expect_apart_from_slots);
         break;
     case OP_FREE_MANY:
         groups_free(op->slot);

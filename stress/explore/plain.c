@@ -7,9 +7,11 @@
 #include "order.h"
 #include "pairs.h"
 
-static void expect_mapped(const volatile void *address)
+static void expect_mapped(const volatile void *address, size_t bytes)
 {
-    if (!world_is_mapped(address))
+    const volatile char *last = (const volatile char *)address + (bytes > 0 ? bytes - 1 : 0);
+
+    if (!world_is_mapped(address) || !world_is_mapped(last))
         engine_fail("access to %p, which the process does not have (%#llx)", (const void *)(uintptr_t)address,
                     (unsigned long long)world_name(address));
 }
@@ -18,7 +20,7 @@ void plain_read_watched(const volatile void *address, size_t bytes, const void *
 {
     if (!world_holds(address) || world_counts_at(address))
         return;
-    expect_mapped(address);
+    expect_mapped(address, bytes);
     pairs_note(NULL, place);
     memory_read_plain(address, bytes, place);
 }
@@ -27,7 +29,7 @@ void plain_write_watched(volatile void *address, size_t bytes, const void *place
 {
     if (!world_holds(address) || world_counts_at(address))
         return;
-    expect_mapped(address);
+    expect_mapped(address, bytes);
     pairs_note(NULL, place);
     memory_write_plain(address, bytes, place);
 }

@@ -183,7 +183,7 @@ void races_note(const volatile void *address, size_t bytes, enum access access, 
     const volatile char *at = address, *end = at + bytes;
     unsigned offset = (unsigned)((uintptr_t)at & 7);
 
-    if (offset + bytes <= 8) {
+    if (bytes > 0 && offset + bytes <= 8) {
         note_in_cell(at, ((1U << bytes) - 1) << offset, access, place);
         return;
     }
