@@ -62,8 +62,8 @@ static const struct fuzz_kind kinds[] = {
     {"fork", FUZZ_LANE, 3},
     {"set_strategy", FUZZ_LANE | FUZZ_COUNT, 3},
     {"time passes", FUZZ_LANE | FUZZ_COUNT, 3},
-    {"malloc many", FIELDS_BLOCK | FUZZ_BYTES | FUZZ_COUNT | FUZZ_HEAVY_COUNT, 8},
-    {"free many", FIELDS_BLOCK, 16},
+    {"malloc many", FIELDS_BLOCK | FUZZ_BYTES | FUZZ_COUNT | FUZZ_HEAVY_COUNT, 1},
+    {"free many", FIELDS_BLOCK, 4},
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
