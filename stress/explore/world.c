@@ -120,13 +120,18 @@ static size_t page_bytes(const struct span *span, size_t page)
     return rest < WORLD_PAGE_BYTES ? rest : WORLD_PAGE_BYTES;
 }
 
-/* All but the counters, wherever they lie. */
+/* All but the counters, wherever they lie, if there are any. */
 static void put_back(char *at, const char *image, size_t bytes)
 {
-    char *end = at + bytes, *counters = (char *)world_counters.base, *rest = counters + world_counters.bytes;
+    char *end = at + bytes, *counters = (char *)world_counters.base, *rest;
 
+    if (world_counters.bytes == 0) {
+        explore_copy(at, image, bytes);
+        return;
+    }
     if (at < counters)
         explore_copy(at, image, end < counters ? bytes : (size_t)(counters - at));
+    rest = counters + world_counters.bytes;
     rest = at > rest ? at : rest;
     if (rest < end)
         explore_copy(rest, image + (rest - at), (size_t)(end - rest));
