@@ -199,6 +199,27 @@ uint64_t hs_arena_claims_in_flight(const struct hs_arena *arena)
     return sum.claimed - sum.settled;
 }
 
+/* All lists, by who holds the arena's lock. In the order of locks the last one, the highest, stands for all: who held
+ * another would not have come by the arena's. */
+static void lock_lists(struct hs_arena *arena) HS_NO_ANALYSIS
+{
+    if (HS_UNLIKELY(hs_thread()->owns_every_lock))
+        return;
+    hs_mutex_assert_held(&arena->lock);
+    hs_rank_push(&arena->lists[HS_LISTS - 1].lock);
+    for (unsigned k = 0; k < HS_LISTS; k++)
+        hs_mutex_lock_unranked(&arena->lists[k].lock);
+}
+
+static void unlock_lists(struct hs_arena *arena) HS_NO_ANALYSIS
+{
+    if (HS_UNLIKELY(hs_thread()->owns_every_lock))
+        return;
+    for (unsigned k = HS_LISTS; k > 0; k--)
+        hs_mutex_unlock_unranked(&arena->lists[k - 1].lock);
+    hs_rank_pop(&arena->lists[HS_LISTS - 1].lock);
+}
+
 /* Asks what a search asks, so that a search finds what this one found. */
 static bool any_list_fits(struct hs_arena *arena, size_t block_bytes) HS_NO_ANALYSIS
 {
@@ -213,12 +234,10 @@ static bool look_at_all_lists(struct hs_arena *arena, size_t block_bytes, bool *
 {
     bool fits;
 
-    for (unsigned k = 0; k < HS_LISTS; k++)
-        hs_mutex_lock(&arena->lists[k].lock);
+    lock_lists(arena);
     fits = any_list_fits(arena, block_bytes);
     *in_flight = hs_arena_claims_in_flight(arena) != 0;
-    for (unsigned k = HS_LISTS; k > 0; k--)
-        hs_mutex_unlock(&arena->lists[k - 1].lock);
+    unlock_lists(arena);
     return fits;
 }
 
@@ -394,14 +413,12 @@ void hs_arena_destroy_locks(struct hs_arena *arena)
 void hs_arena_lock_all(struct hs_arena *arena) HS_NO_ANALYSIS
 {
     hs_mutex_lock(&arena->lock);
-    for (unsigned k = 0; k < HS_LISTS; k++)
-        hs_mutex_lock(&arena->lists[k].lock);
+    lock_lists(arena);
 }
 
 void hs_arena_unlock_all(struct hs_arena *arena) HS_NO_ANALYSIS
 {
-    for (unsigned k = HS_LISTS; k > 0; k--)
-        hs_mutex_unlock(&arena->lists[k - 1].lock);
+    unlock_lists(arena);
     hs_mutex_unlock(&arena->lock);
 }
 

@@ -369,10 +369,11 @@ typedef void hs_visit_cache(struct hs_cache *cache, void *context);
 void hs_cache_for_each_locked(hs_visit_cache *visit, void *context);
 
 /* Calls `visit` for each block in one place, at rest, with its class in bins, unsorted ones included, and depots,
- * otherwise HS_CLASS_NONE. A chain that does not
- * verify ends there. */
+ * otherwise HS_CLASS_NONE. A chain that does not verify ends there. */
 typedef void hs_visit_cached(struct hs_arena *arena, void *payload, unsigned class_index, void *context);
-void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, void *context);
+void hs_cache_for_each_in_bin(struct hs_cache *cache, unsigned class_index, hs_visit_cached *visit, void *context);
+void hs_cache_for_each_unsorted(struct hs_cache *cache, hs_visit_cached *visit, void *context);
+void hs_cache_for_each_in_bins(struct hs_cache *cache, hs_visit_cached *visit, void *context); /* and unsorted */
 void hs_cache_for_each_unsent(struct hs_cache *cache, hs_visit_cached *visit, void *context);
 void hs_cache_for_each_in_outbox(const struct hs_outbox *box, hs_visit_cached *visit, void *context);
 void hs_cache_for_each_pending(struct hs_cache *cache, hs_visit_cached *visit, void *context);

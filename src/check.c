@@ -11,6 +11,7 @@
 struct tally {
     uint64_t blocks_on[HS_LISTS];
     uint64_t bytes_on[HS_LISTS];
+    uint64_t lists;                   /* on which there are any, a bit each */
     uint64_t used_blocks, used_bytes; /* FREEING ones are not taken back yet, and count */
     uint64_t busy_blocks;
     uint64_t cached_blocks, runs; /* CACHED and not SEEN: no cache that was asked holds it */
@@ -55,6 +56,7 @@ static void check_free_block(struct hs_checker *checker, struct hs_arena *arena,
                           "a free block is not on the list that its state names");
     tally->blocks_on[index]++;
     tally->bytes_on[index] += bytes;
+    tally->lists |= UINT64_C(1) << index;
 }
 
 /* The tag at `block`, whose left neighbour was in state `left_state` (USED at the start of a region). False where the
@@ -171,15 +173,12 @@ static bool belongs_on(const struct hs_freelist *list, const struct hs_free_bloc
     return hs_freelist_plausible(list, node) && hs_freelist_index(hs_block_bytes(&node->tag)) == list->index;
 }
 
-/* Of most lists there is nothing else to see: no block, by no link, no count and no walk. */
-static bool is_empty(const struct hs_arena *arena, const struct hs_freelist *list, const struct tally *tally)
-    HS_REQUIRES(list->lock)
+/* Of most lists there is nothing else to see: no block by any link or count. */
+static bool is_empty(const struct hs_freelist *list) HS_REQUIRES(list->lock)
 {
-    uint64_t counted = list->blocks | list->bytes | tally->blocks_on[list->index] | tally->bytes_on[list->index];
-    bool bit = (hs_load_relaxed(&arena->nonempty) >> list->index & 1) != 0; /* relaxed: under the list's lock */
+    uintptr_t links = (uintptr_t)list->head | (uintptr_t)list->tail | (uintptr_t)list->cursor | (uintptr_t)list->root;
 
-    return list->head == NULL && list->tail == NULL && list->cursor == NULL && list->root == NULL && counted == 0 &&
-           !bit;
+    return (links | list->blocks | list->bytes) == 0;
 }
 
 static void check_list(struct hs_checker *checker, struct hs_arena *arena, struct hs_freelist *list,
@@ -390,6 +389,7 @@ static bool check_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
     struct hs_checker *checker = context;
     struct tally tally = {.complete = true};
     struct balance balance = {0};
+    uint64_t lists; /* of which a bit or the regions say that they hold something */
 
     hs_arena_lock_all(arena);
     for (struct hs_region *region = arena->regions; region != NULL; region = region->next)
@@ -397,9 +397,10 @@ static bool check_arena(struct hs_arena *arena, void *context) HS_NO_ANALYSIS
     (void)hs_check_expect(checker, tally.regions == arena->region_count && tally.region_bytes == arena->region_bytes,
                           "A2", arena, "the count of regions or their bytes is wrong");
     add_account(&balance, &arena->account);
+    lists = tally.lists | hs_load_relaxed(&arena->nonempty); /* relaxed: under the locks of all lists */
     for (unsigned k = 0; k < HS_LISTS; k++) {
         add_account(&balance, &arena->lists[k].account);
-        if (!is_empty(arena, &arena->lists[k], &tally))
+        if ((lists >> k & 1) != 0 || !is_empty(&arena->lists[k]))
             check_used_list(checker, arena, &arena->lists[k], &tally);
     }
     if (checker->mode == HEAPSTER_CHECK_AT_REST && tally.complete)

@@ -37,19 +37,21 @@ static void unsee(struct hs_arena *arena, void *payload, unsigned class_index, v
         hs_block_set_state(hs_block_of(payload), class_index != HS_CLASS_NONE ? HS_STATE_CACHED : HS_STATE_SENT);
 }
 
-static bool bins_are_sound(struct hs_checker *checker, const struct hs_cache *cache)
+static void see_bins(struct hs_checker *checker, struct hs_cache *cache)
 {
-    bool sound = true;
+    struct found found = {.checker = checker, .state = HS_STATE_CACHED};
 
     for (unsigned i = HS_CLASS_FIRST; i < HS_CLASSES; i++) {
-        void **base = hs_load_relaxed(&cache->records[i].base); /* relaxed: at rest */
-        void **top = hs_load_relaxed(&cache->bins[i].top);
+        void **base = hs_bin_base(cache, i), **top = hs_bin_top(cache, i);
 
-        sound &= hs_check_expect(checker, base[-1] == HS_SENTINEL && base <= top && top <= cache->bins[i].full, "C4",
-                                 cache, "a bin's stack is out of its bounds");
+        if (hs_check_expect(checker, base[-1] == HS_SENTINEL && base <= top && top <= cache->bins[i].full, "C4", cache,
+                            "a bin's stack is out of its bounds") &&
+            base != top)
+            hs_cache_for_each_in_bin(cache, i, see, &found);
     }
-    return sound & hs_check_expect(checker, hs_load_relaxed(&cache->unsorted.count) < HS_WAITING_MOST, "C4", cache,
-                                   "there are more unsorted blocks than have room");
+    if (hs_check_expect(checker, hs_load_relaxed(&cache->unsorted.count) < HS_WAITING_MOST, "C4", cache,
+                        "there are more unsorted blocks than have room"))
+        hs_cache_for_each_unsorted(cache, see, &found);
 }
 
 static void see_unsent(struct hs_checker *checker, struct hs_cache *cache)
@@ -71,23 +73,30 @@ static void see_unsent(struct hs_checker *checker, struct hs_cache *cache)
     }
 }
 
+static bool is_empty(const struct hs_outbox *box)
+{
+    return box->newest == NULL && (hs_load_relaxed(&box->blocks) | hs_load_relaxed(&box->bytes)) == 0;
+}
+
+static void see_outbox(struct hs_checker *checker, const struct hs_outbox *box)
+{
+    struct found found = {.checker = checker, .state = HS_STATE_SENT};
+
+    hs_cache_for_each_in_outbox(box, see, &found);
+    (void)hs_check_expect(checker,
+                          found.blocks == hs_load_relaxed(&box->blocks) && found.bytes == hs_load_relaxed(&box->bytes),
+                          "C5", box, "an outbox holds other blocks than it says");
+}
+
 static void see_cache(struct hs_cache *cache, void *context)
 {
     struct hs_checker *checker = context;
-    struct found found = {.checker = checker, .state = HS_STATE_CACHED};
 
-    if (bins_are_sound(checker, cache))
-        hs_cache_for_each_in_bins(cache, see, &found);
+    see_bins(checker, cache);
     see_unsent(checker, cache);
-    for (unsigned i = 0; i < HS_OUTBOXES; i++) {
-        const struct hs_outbox *box = &cache->outboxes[i];
-
-        found = (struct found){.checker = checker, .state = HS_STATE_SENT};
-        hs_cache_for_each_in_outbox(box, see, &found);
-        (void)hs_check_expect(
-            checker, found.blocks == hs_load_relaxed(&box->blocks) && found.bytes == hs_load_relaxed(&box->bytes), "C5",
-            box, "an outbox holds other blocks than it says");
-    }
+    for (unsigned i = 0; i < HS_OUTBOXES; i++)
+        if (!is_empty(&cache->outboxes[i]))
+            see_outbox(checker, &cache->outboxes[i]);
     if (cache->run != NULL)
         (void)hs_check_expect(checker,
                               hs_block_state(cache->run) == HS_STATE_RUN &&

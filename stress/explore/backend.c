@@ -371,12 +371,8 @@ bool hs_rank_holds(const struct hs_mutex *mutex)
 {
     const struct thread *self = engine_self();
 
-    if (execution.is_quiet || self->self.owns_every_lock)
-        return true;
-    for (unsigned i = 0; i < self->held_count; i++)
-        if (self->held[i] == mutex)
-            return true;
-    return false;
+    return execution.is_quiet || self->self.owns_every_lock ||
+           atomic_load_explicit(&mutex->holder, memory_order_relaxed) == &self->self;
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */

@@ -69,7 +69,7 @@ struct event {
 
 enum thread_state { THREAD_ABSENT, THREAD_RUNNABLE, THREAD_WAITING, THREAD_ENDED, THREAD_VANISHED };
 
-enum { LOCKS_HELD_MOST = 96, THREAD_KEYS = 2 };
+enum { LOCKS_HELD_MOST = 16, THREAD_KEYS = 2 };
 
 struct thread {
     enum thread_state state;
