@@ -309,8 +309,11 @@ void player_emit(FILE *out, const struct fuzz_program *program)
 {
     size_t burst_left = PLAYER_BURST_BLOCKS;
 
-    (void)fprintf(out,
-                  "/* cc reproduce.c && ./a.out. With Heapster: -DWITH_HEAPSTER, its header and its library. */\n");
+    player.options = player_options_of(program); /* decides what is left out */
+    (void)fprintf(out, "/* cc reproduce.c && ./a.out. With Heapster: -DWITH_HEAPSTER, its header and its library, and\n"
+                       " * HEAPSTER_OPTIONS=");
+    player_print_options(out, program);
+    (void)fprintf(out, " */\n");
     (void)fprintf(out, "static const int sources[] = {%d, %d, %d, %d};\n", program->header[1] & 3,
                   program->header[1] >> 2 & 3, program->header[1] >> 4 & 3, program->header[1] >> 6 & 3);
     (void)fputs(preamble, out);

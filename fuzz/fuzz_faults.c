@@ -55,9 +55,12 @@ static void run(const struct fuzz_program *program)
     player_end();
 }
 
+const bool player_is_plain = false;
+
 const struct fuzz_target fuzz_target = {
     .name = "faults",
     .serves_large = true,
+    .seldom = PLAYER_SELDOM,
     .kinds = player_kinds,
     .kind_count = PLAY_KINDS,
     .has_tail = true,

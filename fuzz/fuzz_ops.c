@@ -5,9 +5,12 @@
  */
 #include "player.h"
 
+const bool player_is_plain = false;
+
 const struct fuzz_target fuzz_target = {
     .name = "ops",
     .serves_large = true,
+    .seldom = PLAYER_SELDOM,
     .kinds = player_kinds,
     .kind_count = PLAY_KINDS,
     .prepare = player_prepare,

@@ -290,6 +290,7 @@ static void print_header(FILE *out, const struct fuzz_program *input)
 
 const struct fuzz_target fuzz_target = {
     .name = "threads",
+    .seldom = {0, 1, 0, 0}, /* calls that fail */
     .kinds = kinds,
     .kind_count = KINDS,
     .has_tail = true,

@@ -25,7 +25,6 @@ struct player player;
 /* What the allocator takes for the time: it goes on with each operation, and far between programs, for which all that
  * was before is long ago. */
 uint64_t player_now_ms;
-bool player_never_decays;
 static const uint64_t between_programs_ms = 1024;
 
 static const uint32_t decays_ms[] = {UINT32_MAX, 0, 8, 64};
@@ -318,7 +317,22 @@ void player_prepare(void)
 
 static unsigned decay_of(const struct fuzz_program *program)
 {
-    return player_never_decays ? 0 : program->header[0] >> 3 & 3;
+    return player_is_plain ? 0 : program->header[0] >> 3 & 3;
+}
+
+uint8_t player_options_of(const struct fuzz_program *program)
+{
+    return player_is_plain ? 0 : program->header[2];
+}
+
+static void set_options(uint8_t options)
+{
+    hs_options.fill = (options & PLAYER_FILL) != 0;
+    hs_options.hugepages = (options & PLAYER_HUGEPAGES) != 0;
+    hs_options.populate = (options & PLAYER_POPULATE) != 0;
+    hs_options.large_cache = (options & PLAYER_NO_LARGE_CACHE) == 0;
+    hs_options.check_every = (options & PLAYER_CHECK) != 0 ? PLAYER_CHECK_EVERY : 0;
+    hs_thread()->slow_path_count = 0;
 }
 
 /* What is kept of large blocks depends on how many there were lately, and what of pages on who was to give them back.
@@ -334,12 +348,14 @@ void player_begin(const struct fuzz_program *program)
 {
     memset(&player, 0, sizeof player);
     player.burst_left = PLAYER_BURST_BLOCKS;
+    player.options = player_options_of(program);
     player_now_ms += between_programs_ms;
     place_program();
     forget_past();
     hs_options.decay_ms = decays_ms[decay_of(program)];
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
         player.arenas[i].source = (enum player_source)(program->header[1] >> (2 * i) & 3);
+    set_options(player.options);
     start_cache((program->header[0] & 4) == 0);
     if (heapster_get_strategy() != (enum heapster_strategy)(program->header[0] & 3) &&
         heapster_set_strategy((enum heapster_strategy)(program->header[0] & 3)) != 0)
@@ -384,6 +400,7 @@ void player_end(void)
     for (unsigned i = 0; i < FUZZ_SLOTS; i++)
         player_release(&player.slots[i]);
     hs_options.decay_ms = UINT32_MAX;
+    set_options(0);
     end_cache();
     expect_nothing_used();
     if (hs_load_relaxed(&hs_arena_all_region_bytes) != quiet_region_bytes || hs_large_all_cached_bytes() != 0 ||
@@ -397,9 +414,28 @@ void player_print_header(FILE *out, const struct fuzz_program *program)
     static const char *const decays[] = {"never", "0", "8", "64"};
     static const char *const sources[] = {"buffer", "small buffer", "hooks", "mmap"};
 
-    (void)fprintf(out, "strategy %s, caches %s, decay_ms %s, arenas on", strategies[program->header[0] & 3],
-                  program->header[0] & 4 ? "off" : "on", decays[decay_of(program)]);
+    (void)fprintf(out, "strategy %s, decay_ms %s, arenas on", strategies[program->header[0] & 3],
+                  decays[decay_of(program)]);
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
         (void)fprintf(out, " %s", sources[program->header[1] >> (2 * i) & 3]);
+    (void)fputs(", HEAPSTER_OPTIONS=", out);
+    player_print_options(out, program);
     (void)fputc('\n', out);
+}
+
+void player_print_options(FILE *out, const struct fuzz_program *program)
+{
+    uint8_t options = player_options_of(program);
+
+    (void)fprintf(out, "cache=%s", program->header[0] & 4 ? "off" : "on");
+    if ((options & PLAYER_FILL) != 0)
+        (void)fputs(",fill=on", out);
+    if ((options & PLAYER_HUGEPAGES) != 0)
+        (void)fputs(",hugepages=on", out);
+    if ((options & PLAYER_POPULATE) != 0)
+        (void)fputs(",populate=on", out);
+    if ((options & PLAYER_NO_LARGE_CACHE) != 0)
+        (void)fputs(",large_cache=off", out);
+    if ((options & PLAYER_CHECK) != 0)
+        (void)fprintf(out, ",check=%d", PLAYER_CHECK_EVERY);
 }

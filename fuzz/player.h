@@ -79,19 +79,45 @@ struct player {
     struct player_slot slots[FUZZ_SLOTS];
     uint32_t live; /* bit k: slot k has a block */
     struct player_arena arenas[PLAYER_ARENAS];
-    bool may_fail; /* OS calls are made to fail */
+    bool may_fail;   /* OS calls are made to fail */
+    uint8_t options; /* enum player_option */
     uint64_t born;
     size_t burst_left; /* blocks that bursts may still allocate */
 };
 
 extern struct player player;
-extern uint64_t player_now_ms;   /* a millisecond passes with each operation */
-extern bool player_never_decays; /* whatever the header says */
+extern uint64_t player_now_ms; /* a millisecond passes with each operation */
+
+/* Of each target: whatever the header says, nothing decays, and every option of byte 2 is as usual. */
+extern const bool player_is_plain;
+
+/* Of byte 2 of the header, a bit each. */
+enum player_option {
+    PLAYER_FILL = 1,
+    PLAYER_HUGEPAGES = 2,
+    PLAYER_POPULATE = 4,
+    PLAYER_NO_LARGE_CACHE = 8,
+    PLAYER_CHECK = 16 /* at every PLAYER_CHECK_EVERYth slow path */
+};
+
+enum { PLAYER_CHECK_EVERY = 4, PLAYER_FILLED = 0xA5 };
+
+/* Arenas on small buffers and on mappings, and options: these cost the most. */
+#define PLAYER_SELDOM                                                                                                  \
+    {                                                                                                                  \
+        0, 0x55, 0xFF, 0                                                                                               \
+    }
 
 /* What the header of a program chooses: byte 0, strategy (bits 0 and 1), threads' caches (bit 2 set: off), after how
  * many operations unused memory goes back: never, at once, 8, 64 (bits 3 and 4); byte 1, two bits for each first-class
- * arena, enum player_source. */
+ * arena, enum player_source; byte 2, enum player_option. */
 void player_print_header(FILE *out, const struct fuzz_program *program);
+
+/* The same as HEAPSTER_OPTIONS has it, as far as it can say it. */
+void player_print_options(FILE *out, const struct fuzz_program *program);
+
+/* What byte 2 chooses. */
+uint8_t player_options_of(const struct fuzz_program *program);
 
 void player_prepare(void);
 void player_begin(const struct fuzz_program *program);

@@ -64,6 +64,15 @@ static heapster_arena *arena_of(const struct fuzz_op *op)
 /* ---- blocks --------------------------------------------------------------------------------------------------------
  */
 
+static void expect_filled(const char *block, size_t bytes)
+{
+    if ((player.options & PLAYER_FILL) == 0 || block == NULL)
+        return;
+    for (size_t i = 0; i < bytes; i += i < PLAYER_EDGE_BYTES || bytes - i <= PLAYER_EDGE_BYTES ? 1 : PLAYER_EDGE_BYTES)
+        if ((unsigned char)block[i] != PLAYER_FILLED)
+            fuzz_fail("byte %zu of %zu new ones is not filled", i, bytes);
+}
+
 static void make(const struct fuzz_op *op, struct player_slot *slot)
 {
     void *block;
@@ -71,6 +80,7 @@ static void make(const struct fuzz_op *op, struct player_slot *slot)
     player_release(slot);
     errno = PLAYER_ERRNO;
     block = op->kind == PLAY_MALLOC ? heapster_malloc(op->bytes) : heapster_valloc(op->bytes);
+    expect_filled(block, op->bytes);
     (void)player_settle(slot, block, op->bytes, op->kind == PLAY_MALLOC ? 16 : 4096, 0);
 }
 
@@ -150,6 +160,7 @@ static void make_aligned(const struct fuzz_op *op, struct player_slot *slot)
             return;
         errno = status == 0 ? PLAYER_ERRNO : status;
     }
+    expect_filled(block, op->bytes);
     if (player_settle(slot, block, op->bytes, alignment, 0) && op->kind == PLAY_ALIGNED_ALLOC)
         slot->alignment = alignment;
 }
@@ -167,6 +178,7 @@ static void make_in_arena(const struct fuzz_op *op, struct player_slot *slot)
         block = heapster_arena_aligned_alloc(arena_of(op), op->alignment, op->bytes);
     else
         block = heapster_arena_malloc(arena_of(op), op->bytes);
+    expect_filled(block, op->bytes);
     (void)player_settle(slot, block, op->bytes, aligned ? op->alignment : 16, 1 + op->lane % PLAYER_ARENAS);
 }
 
@@ -388,13 +400,28 @@ bool player_creates_oddly(const struct fuzz_op *op)
     return op->kind == PLAY_ARENA_CREATE && (op->extra & 1) != 0;
 }
 
+/* A block that is filled takes as long as it is large, and a call that walks the heap as long as there are blocks. */
+static bool makes_heavy_slow(uint8_t options)
+{
+    return (options & (PLAYER_FILL | PLAYER_CHECK)) != 0;
+}
+
+static bool is_heavy(const struct fuzz_op *op)
+{
+    if (op->kind == PLAY_BURST)
+        return op->count >= FUZZ_LIGHT_COUNTS;
+    return (player_kinds[op->kind - 1].fields & FUZZ_BYTES) != 0 && op->bytes > FUZZ_LIGHT_BYTES &&
+           op->bytes <= (size_t)1 << 30;
+}
+
 bool player_passes_over(const struct fuzz_op *op)
 {
     /* More than a GiB is no arena's, and nothing that the allocator touches. */
     bool is_large = op->bytes > (size_t)8 << 20 && op->bytes <= (size_t)1 << 30;
 
-    return is_large && (op->kind == PLAY_CALLOC || op->kind == PLAY_ARENA_CALLOC || op->kind == PLAY_REALLOC ||
-                        op->kind == PLAY_REALLOCARRAY || op->kind == PLAY_ARENA_REALLOC);
+    return (is_large && (op->kind == PLAY_CALLOC || op->kind == PLAY_ARENA_CALLOC || op->kind == PLAY_REALLOC ||
+                         op->kind == PLAY_REALLOCARRAY || op->kind == PLAY_ARENA_REALLOC)) ||
+           (makes_heavy_slow(player.options) && is_heavy(op));
 }
 
 void player_perform(const struct fuzz_op *op)

@@ -39,10 +39,11 @@ struct fuzz_target {
     const struct fuzz_kind *kinds; /* kinds[0] is of kind 1; NULL: the input is text */
     unsigned kind_count;
     bool has_tail;
-    bool has_lanes;        /* lanes are threads, all alike */
-    bool draws_large;      /* sizes that take calls of the OS are drawn often, although they take time */
-    bool serves_large;     /* blocks of all sizes are allocated: FUZZ_LIGHT_BYTES */
-    void (*prepare)(void); /* once; or NULL */
+    bool has_lanes;                    /* lanes are threads, all alike */
+    bool draws_large;                  /* sizes that take calls of the OS are drawn often, although they take time */
+    bool serves_large;                 /* blocks of all sizes are allocated: FUZZ_LIGHT_BYTES */
+    uint8_t seldom[FUZZ_HEADER_BYTES]; /* bits of the header that nine of ten drawn inputs have not: they cost most */
+    void (*prepare)(void);             /* once; or NULL */
     void (*run)(const struct fuzz_program *program);
     void (*run_text)(const char *text); /* of a target whose input is text */
     const char *const *words;           /* which that text is made of; ends with NULL */
