@@ -143,7 +143,7 @@ static const char preamble[] =
     "    struct heapster_arena_config config = {.strategy = (enum heapster_strategy)lane};\n"
     "\n"
     "    if (memory[lane] == NULL)\n"
-    "        memory[lane] = memset(aligned_alloc(65536, 524288), 0xA5, 524288);\n"
+    "        memory[lane] = memset(aligned_alloc(65536, 524288), 0xC3, 524288);\n"
     "    if (sources[lane] <= 1) {\n"
     "        config.buffer = memory[lane];\n"
     "        config.buffer_bytes = sources[lane] == 0 ? 524288 : 2048;\n"

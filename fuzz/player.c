@@ -14,6 +14,9 @@
 
 enum { SMALL_BYTES = 2048 };
 
+/* What lies in memory before anybody wrote to it: not zeroed, and not filled. */
+enum { DIRT = 0xC3 };
+
 /* What the heap has before each program, in one piece: more than most programs need, so that few wait for the OS. */
 #define QUIET_BYTES ((size_t)1 << 20)
 
@@ -249,7 +252,7 @@ static void dirty_memory(void)
     void *block = heapster_malloc(QUIET_BYTES);
 
     if (block != NULL)
-        memset(block, 0xA5, QUIET_BYTES);
+        memset(block, DIRT, QUIET_BYTES);
     heapster_free(block);
 }
 
@@ -306,7 +309,7 @@ void player_prepare(void)
         memory[i] = aligned_alloc(HS_GRANULE_BYTES, PLAYER_MEMORY_BYTES);
         if (memory[i] == NULL)
             exit(1);
-        memset(memory[i], 0xA5, PLAYER_MEMORY_BYTES);
+        memset(memory[i], DIRT, PLAYER_MEMORY_BYTES);
     }
     warm_up();
     (void)heapster_trim(0);
@@ -332,13 +335,14 @@ static void set_options(uint8_t options)
     hs_options.populate = (options & PLAYER_POPULATE) != 0;
     hs_options.large_cache = (options & PLAYER_NO_LARGE_CACHE) == 0;
     hs_options.check_every = (options & PLAYER_CHECK) != 0 ? PLAYER_CHECK_EVERY : 0;
-    hs_thread()->slow_path_count = 0;
 }
 
-/* What is kept of large blocks depends on how many there were lately, and what of pages on who was to give them back.
- */
+/* What is kept of large blocks depends on how many there were lately, and what of pages on who was to give them back;
+ * when either is looked at, and the heap, on a thread's count of its calls. */
 static void forget_past(void)
 {
+    hs_thread()->frees = 0;
+    hs_thread()->slow_path_count = 0;
     hs_store_relaxed(&hs_heap_table_arena(0)->purge_due_ms, 0);
     hs_heap_large.peak_bytes = hs_heap_large.last_peak_bytes = hs_heap_large.bytes;
     hs_heap_large.seen_region_bytes = hs_load_relaxed(&hs_arena_all_region_bytes);
@@ -351,7 +355,6 @@ void player_begin(const struct fuzz_program *program)
     player.options = player_options_of(program);
     player_now_ms += between_programs_ms;
     place_program();
-    forget_past();
     hs_options.decay_ms = decays_ms[decay_of(program)];
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
         player.arenas[i].source = (enum player_source)(program->header[1] >> (2 * i) & 3);
@@ -361,6 +364,7 @@ void player_begin(const struct fuzz_program *program)
         heapster_set_strategy((enum heapster_strategy)(program->header[0] & 3)) != 0)
         fuzz_fail("set_strategy failed");
     hs_options.mmap_threshold = HS_MMAP_THRESHOLD_DEFAULT;
+    forget_past();
 }
 
 void player_play(const struct fuzz_program *program)
@@ -428,6 +432,8 @@ void player_print_options(FILE *out, const struct fuzz_program *program)
     uint8_t options = player_options_of(program);
 
     (void)fprintf(out, "cache=%s", program->header[0] & 4 ? "off" : "on");
+    if (decays_ms[decay_of(program)] == 0 || decays_ms[decay_of(program)] == UINT32_MAX)
+        (void)fprintf(out, ",decay_ms=%u", (unsigned)decays_ms[decay_of(program)]);
     if ((options & PLAYER_FILL) != 0)
         (void)fputs(",fill=on", out);
     if ((options & PLAYER_HUGEPAGES) != 0)

@@ -3,8 +3,8 @@
  *
  * Goal: a program in which every pointer is used as the header allows ends with a heap that passes the walker, in which
  * every block holds what was written to it. Oracle, after each call:
- *   - a block is aligned, long enough, apart from every other live one, zeroed where it has to be; realloc keeps
- * content;
+ *   - a block is aligned, long enough, apart from every other live one, zeroed where it has to be, or with option fill
+ *     filled; realloc keeps content;
  *   - NULL comes with ENOMEM or EINVAL and only where there is a reason for it: a size or an alignment that nothing can
  *     serve, an arena on a small buffer, an OS call that was made to fail;
  *   - success leaves errno alone, and free does always;
@@ -113,7 +113,7 @@ enum { PLAYER_CHECK_EVERY = 4, PLAYER_FILLED = 0xA5 };
  * arena, enum player_source; byte 2, enum player_option. */
 void player_print_header(FILE *out, const struct fuzz_program *program);
 
-/* The same as HEAPSTER_OPTIONS has it, as far as it can say it. */
+/* The same as HEAPSTER_OPTIONS has it, which knows no time but the clock's. */
 void player_print_options(FILE *out, const struct fuzz_program *program);
 
 /* What byte 2 chooses. */
@@ -123,7 +123,8 @@ void player_prepare(void);
 void player_begin(const struct fuzz_program *program);
 void player_perform(const struct fuzz_op *op);
 /* True of an operation that is passed over: it could touch every byte of a large block, which would take up to a second
- * and show no more than the same of a smaller one. */
+ * and show no more than the same of a smaller one; or, with an option that makes every block or every call dear, it is
+ * of a large block or of many. */
 bool player_passes_over(const struct fuzz_op *op);
 /* True of an operation that makes no arena for later: its configuration is none, or a wrong one. */
 bool player_creates_oddly(const struct fuzz_op *op);
@@ -142,6 +143,9 @@ void player_check_heap(enum heapster_check_mode mode);
 
 /* Content of a live block. */
 void player_verify(const struct player_slot *slot);
+
+/* With option fill: the block, if it is one, is new and filled. */
+void player_expect_filled(const char *block, size_t bytes);
 
 /* The slot has a new block, of a size that was asked for; false where it is NULL. `alignment` is what was promised. */
 bool player_settle(struct player_slot *slot, void *block, size_t bytes, size_t alignment, unsigned arena);

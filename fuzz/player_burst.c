@@ -65,6 +65,7 @@ void player_burst(const struct fuzz_op *op)
     while (count < wanted && (blocks[count] = heapster_malloc(bytes)) != NULL) {
         if ((uintptr_t)blocks[count] % 16 != 0)
             fuzz_fail("%p, of many, is misaligned", (void *)blocks[count]);
+        player_expect_filled(blocks[count], bytes);
         write_ends(blocks[count], bytes, count);
         count++;
     }

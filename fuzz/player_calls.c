@@ -64,7 +64,7 @@ static heapster_arena *arena_of(const struct fuzz_op *op)
 /* ---- blocks --------------------------------------------------------------------------------------------------------
  */
 
-static void expect_filled(const char *block, size_t bytes)
+void player_expect_filled(const char *block, size_t bytes)
 {
     if ((player.options & PLAYER_FILL) == 0 || block == NULL)
         return;
@@ -80,7 +80,7 @@ static void make(const struct fuzz_op *op, struct player_slot *slot)
     player_release(slot);
     errno = PLAYER_ERRNO;
     block = op->kind == PLAY_MALLOC ? heapster_malloc(op->bytes) : heapster_valloc(op->bytes);
-    expect_filled(block, op->bytes);
+    player_expect_filled(block, op->bytes);
     (void)player_settle(slot, block, op->bytes, op->kind == PLAY_MALLOC ? 16 : 4096, 0);
 }
 
@@ -93,6 +93,7 @@ static void make_pages(const struct fuzz_op *op, struct player_slot *slot)
     errno = PLAYER_ERRNO;
     block = heapster_pvalloc(op->bytes);
     bytes = bytes > SIZE_MAX - page ? bytes : (bytes + page - 1) & ~(page - 1);
+    player_expect_filled(block, bytes);
     (void)player_settle(slot, block, bytes, page, 0);
 }
 
@@ -160,7 +161,7 @@ static void make_aligned(const struct fuzz_op *op, struct player_slot *slot)
             return;
         errno = status == 0 ? PLAYER_ERRNO : status;
     }
-    expect_filled(block, op->bytes);
+    player_expect_filled(block, op->bytes);
     if (player_settle(slot, block, op->bytes, alignment, 0) && op->kind == PLAY_ALIGNED_ALLOC)
         slot->alignment = alignment;
 }
@@ -178,7 +179,7 @@ static void make_in_arena(const struct fuzz_op *op, struct player_slot *slot)
         block = heapster_arena_aligned_alloc(arena_of(op), op->alignment, op->bytes);
     else
         block = heapster_arena_malloc(arena_of(op), op->bytes);
-    expect_filled(block, op->bytes);
+    player_expect_filled(block, op->bytes);
     (void)player_settle(slot, block, op->bytes, aligned ? op->alignment : 16, 1 + op->lane % PLAYER_ARENAS);
 }
 
@@ -241,6 +242,8 @@ static void resize(const struct fuzz_op *op, struct player_slot *slot)
     }
     if (old.block != NULL)
         expect_kept(&old, block, bytes);
+    else
+        player_expect_filled(block, bytes);
     player_forget(slot);
     (void)player_settle(slot, block, bytes, 16, old.arena);
 }
@@ -410,8 +413,7 @@ static bool is_heavy(const struct fuzz_op *op)
 {
     if (op->kind == PLAY_BURST)
         return op->count >= FUZZ_LIGHT_COUNTS;
-    return (player_kinds[op->kind - 1].fields & FUZZ_BYTES) != 0 && op->bytes > FUZZ_LIGHT_BYTES &&
-           op->bytes <= (size_t)1 << 30;
+    return (player_kinds[op->kind - 1].fields & MAKES) == MAKES && op->bytes >= FUZZ_LIGHT_BYTES;
 }
 
 bool player_passes_over(const struct fuzz_op *op)

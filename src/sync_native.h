@@ -126,8 +126,9 @@ static inline void hs_mutex_note_holder(struct hs_mutex *mutex)
 #include "sync_alone.h"
 #else
 
-/* Three without ranks. Two for fork, which holds the locks of all arenas together, and one for who looks at the heap
- * from where it may hold anything, and never waits. */
+/* Three without ranks: for fork, which holds the locks of all arenas together, for the lists of one arena, of which the
+ * last has the rank of all (arena.c), and for who looks at the heap from where it may hold anything, and never waits.
+ */
 static inline void hs_mutex_lock_unranked(struct hs_mutex *mutex) HS_NO_ANALYSIS
 {
     if (HS_UNLIKELY(pthread_mutex_trylock(&mutex->native) != 0))
