@@ -52,13 +52,14 @@ cmake -S "$source_folder" -B "$build_folder" -DCMAKE_BUILD_TYPE=Environment \
     -DHEAPSTER_OVERRIDE=OFF -DHEAPSTER_CHECK_RANKS=ON -DHEAPSTER_FUZZ_THREADS="$threads"
 cmake --build "$build_folder" --target fuzzers -j "$(nproc)"
 
-# pack_seeds <target>: what is in its corpus and what once crashed, if there is any of it.
+# pack_seeds <target>: what is in its corpus and what once crashed, if there is any of it; not what crashes only after
+# other inputs (the folders of regressions).
 pack_seeds()
 {
     local folder seeds
     seeds=$(mktemp -d)
     for folder in "$source_folder/fuzz/corpus/$1" "$source_folder/fuzz/regressions/$1"; do
-        [ ! -d "$folder" ] || find "$folder" -type f -exec cp {} "$seeds" \;
+        [ ! -d "$folder" ] || find "$folder" -maxdepth 1 -type f -exec cp {} "$seeds" \;
     done
     rm -f "$OUT/$1_seed_corpus.zip"
     if [ -n "$(find "$seeds" -type f -print -quit)" ]; then

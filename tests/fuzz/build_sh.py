@@ -73,7 +73,7 @@ def build(source, folder, sanitizer, **changed):
 def check_seeds(source, variables, target, out):
     """The zip holds what is committed, and the target takes each of its inputs."""
     committed = {os.path.basename(path) for kind in ("corpus", "regressions")
-                 for path in glob.glob(os.path.join(source, "fuzz", kind, target, "*"))}
+                 for path in glob.glob(os.path.join(source, "fuzz", kind, target, "*")) if os.path.isfile(path)}
     archive = os.path.join(out, f"{target}_seed_corpus.zip")
     expect(os.path.exists(archive) == bool(committed), f"{target}: {len(committed)} inputs, the zip is there or not")
     seeds = os.path.join(variables["WORK"], f"{target}_seeds")

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Replays a fuzz target's committed inputs, corpus and regressions, all in one process, in the order of their names.
 
+A folder of the regressions is a history, replayed by a process of its own: the files 1, 2 and so on, in that order; one
+named 2x500 comes 500 times.
+
 usage: corpus.py SOURCE TARGET COMMAND...    the command is the target's binary, after the tool that it runs under
        corpus.py --selftest
 
@@ -20,8 +23,22 @@ def inputs_of(source, target):
     for kind in ("corpus", "regressions"):
         folder = os.path.join(source, "fuzz", kind, target)
         if os.path.isdir(folder):
-            found += sorted(os.path.join(folder, name) for name in os.listdir(folder))
+            found += sorted(path for path in paths_in(folder) if os.path.isfile(path))
     return found
+
+
+def paths_in(folder):
+    return [os.path.join(folder, name) for name in os.listdir(folder)]
+
+
+def histories_of(source, target):
+    """The inputs of each, in order and as often as they come; by paths from here, as these may be thousands."""
+    regressions = os.path.join(source, "fuzz", "regressions", target)
+    folders = sorted(filter(os.path.isdir, paths_in(regressions))) if os.path.isdir(regressions) else []
+    for folder in folders:
+        ordered = sorted((int(name.partition("x")[0]), name) for name in os.listdir(folder))
+        yield [os.path.relpath(os.path.join(folder, name))
+               for _, name in ordered for _ in range(int(name.partition("x")[2] or 1))]
 
 
 def count_taken(output):
@@ -33,16 +50,25 @@ def count_taken(output):
 def replay(source, target, command):
     """(what went wrong or nothing, the output)."""
     inputs = inputs_of(source, target)
-    if not inputs:
+    groups = [*([inputs] if inputs else []), *histories_of(source, target)]
+    if not groups:
         return f"{target} has no committed inputs", ""
+    for group in groups:
+        wrong, output = replay_group(command, group)
+        if wrong:
+            return wrong, output
+    return "", f"{len(inputs)} inputs, {len(groups) - bool(inputs)} histories"
+
+
+def replay_group(command, inputs):
+    """All of them in one process."""
     done = subprocess.run([*command, *inputs], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     if done.returncode != 0:
         return f"status {done.returncode} of {shlex.join(command)} over {len(inputs)} inputs", done.stdout
     taken = count_taken(done.stdout)
-    if taken != len(inputs):
-        return f"{len(inputs)} inputs are committed, {taken} were taken", done.stdout
-    return "", f"{taken} inputs"
+    wrong = "" if taken == len(inputs) else f"{len(inputs)} inputs are committed, {taken} were taken"
+    return wrong, done.stdout
 
 
 class Replay(unittest.TestCase):
@@ -75,6 +101,19 @@ class Replay(unittest.TestCase):
         self.assertEqual(self.wrong('echo "fuzz_a: 2 inputs replayed"'), "3 inputs are committed, 2 were taken")
         self.assertEqual(self.wrong("echo Executed $1 in 0 ms"), "3 inputs are committed, 1 were taken")
         self.assertEqual(self.wrong("exit 0", "fuzz_b"), "fuzz_b has no committed inputs")
+
+
+    def test_a_history(self):
+        """Its inputs in their order, each as often as it comes; and none of them among the others."""
+        folder = os.path.join(self.tree, "fuzz", "regressions", "fuzz_a", "history-a")
+        os.makedirs(folder)
+        for name in ("1", "2", "10x3"):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(name)
+        script = 'cat "$@"; echo; echo "fuzz_a: $# inputs replayed"; ! cat "$@" | grep -q '
+        self.assertEqual(self.wrong(script + "nothing"), "")
+        self.assertIn("over 5 inputs", self.wrong(script + "1210x310x310x3"))
+        self.assertIn("over 3 inputs", self.wrong(script + "crash"))
 
 
 def main(arguments):
