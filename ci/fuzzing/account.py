@@ -1,43 +1,85 @@
 """What was fuzzed so far, over all runs, and the section of the documentation that says so."""
+import contextlib
+import fcntl
 import json
 import os
 
 BEGIN = "<!-- fuzz:begin -->"
 END = "<!-- fuzz:end -->"
-EMPTY = {"runs": 0, "seconds": 0.0, "executions": 0, "edges": 0, "features": 0, "inputs": 0, "crashes": []}
+SUMS = {"runs": 0, "seconds": 0.0, "executions": 0}
+LAST = ("edges", "features", "inputs")
+EMPTY = {**SUMS, **dict.fromkeys(LAST, 0), "crashes": []}
 
 
 class Account:
-    """A file with the sums of each target; written anew as a whole, so that no kill leaves half of it.
+    """A file with an entry for each target: sums of all runs, figures of the last one, and crashes, each bug once.
 
-    It goes on from the committed one, where that has more of a target: another clone's hours count, too."""
+    It stands on the committed account: what it had of that is in the entry's `base`, so that what is beyond is this
+    clone's own and not committed yet. Whenever it is read, the entry is made anew: what is committed now, and one's own
+    on top. So the hours of another clone come in with its commit, none counts twice, and a crash that either has is
+    there. Figures of the last run are one's own, if there is a run of one's own.
+
+    Several sessions may use it at once: each reads it, adds what it did since it last did so, and writes it, under a
+    lock. It is written anew as a whole, so that no kill leaves half of it."""
 
     def __init__(self, path, committed):
         self.path = path
         self.committed = committed
-        self.targets = {}
-        for source in (committed, path):
-            for name, entry in read(source).items():
-                if entry["seconds"] >= self.of(name)["seconds"]:
-                    self.targets[name] = entry
+        self.targets = self.read()
+
+    def read(self):
+        own, committed = read(self.path), read(self.committed)
+        return {name: rebased(own.get(name), committed.get(name)) for name in {*own, *committed}}
 
     def of(self, name):
-        return {**EMPTY, **self.targets.get(name, {})}
+        return {**EMPTY, "base": SUMS, **self.targets.get(name, {})}
 
-    def put(self, name, entry):
-        self.targets[name] = entry
-        self.write(self.path)
+    @contextlib.contextmanager
+    def entry(self, name):
+        """A target's entry as it is now, to be changed."""
+        with locked(self.path):
+            self.targets = self.read()
+            self.targets[name] = self.of(name)
+            yield self.targets[name]
+            write(self.path, self.targets)
+
+    def add(self, name, sums, last):
+        """What was done since the last call, and the figures as they are by now."""
+        with self.entry(name) as entry:
+            entry.update(added(entry, sums))
+            entry.update(last)
+
+    def add_crashes(self, name, crashes):
+        with self.entry(name) as entry:
+            entry["crashes"] = union(entry["crashes"], crashes)
 
     def keep(self):
-        """Writes the committed one."""
-        self.write(self.committed)
+        """Makes what is one's own a part of the committed account."""
+        with locked(self.committed), locked(self.path):
+            self.targets = self.read()
+            write(self.committed, {name: {key: value for key, value in entry.items() if key != "base"}
+                                   for name, entry in self.targets.items()})
+            self.targets = {name: {**entry, "base": sums_of(entry)} for name, entry in self.targets.items()}
+            write(self.path, self.targets)
 
-    def write(self, path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path + ".new", "w", encoding="utf-8") as file:
-            json.dump(self.targets, file, indent=1, sort_keys=True)
-            file.write("\n")
-        os.replace(path + ".new", path)
+
+@contextlib.contextmanager
+def locked(path):
+    """By the folder, which stays where it is while the file is replaced."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def write(path, content):
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, sort_keys=True)
+        file.write("\n")
+    os.replace(path + ".new", path)
 
 
 def read(path):
@@ -47,14 +89,36 @@ def read(path):
         return json.load(file)
 
 
-def with_run(entry, seconds, figures):
-    """The entry with a run added: sums of processor time and executions; the rest is as the run leaves it."""
-    added = {**entry, "runs": entry["runs"] + 1, "seconds": entry["seconds"] + seconds}
-    if figures:
-        added["executions"] = entry["executions"] + figures["executions"]
-        for name in ("edges", "features", "inputs"):
-            added[name] = figures[name]
-    return added
+def sums_of(entry):
+    return {name: entry[name] for name in SUMS}
+
+
+def added(entry, sums, sign=1):
+    """The entry's sums and these. What is added to has no noise of binary fractions; the rest stays as it was written."""
+    return {name: round(entry[name] + sign * sums[name], 6) if sums.get(name) else entry[name] for name in SUMS}
+
+
+def union(crashes, more):
+    """Each bug once, as it was met first."""
+    known = {crash["bug"]: crash for crash in (*more[::-1], *crashes[::-1])}
+    return list({crash["bug"]: known[crash["bug"]] for crash in (*crashes, *more)}.values())
+
+
+def rebased(own, committed):
+    """The entry on what is committed now.
+
+    One that does not say what it stands on was written when an account held one clone's hours: it stands on what is
+    committed, or has less than that and is a part of it."""
+    committed = {**EMPTY, **(committed or {})}
+    base = sums_of(committed)
+    if own is None:
+        return {**committed, "base": base}
+    beyond = added(own, own["base"] if "base" in own else base, -1)
+    if "base" not in own and beyond["seconds"] < 0:
+        beyond = SUMS
+    last = own if beyond["runs"] > 0 else committed
+    return {**committed, **{name: last[name] for name in LAST}, **added(committed, beyond),
+            "crashes": union(committed["crashes"], own["crashes"]), "base": base}
 
 
 def duration(seconds):

@@ -83,14 +83,18 @@ class Session:
         while self.waiting and len(self.running) < self.arguments.jobs:
             target, seconds = self.waiting.pop(0)
             seed = self.arguments.seed or random.randrange(1, 1 << 31)
-            self.running.append({"target": target, "saved": 0, "before": self.account.of(target.name),
+            self.running.append({"target": target, "saved": 0, "counted": accounts.SUMS,
                                  "run": targets.Run(target, seconds, seed, by_processor)})
 
     def save(self, job):
-        entry = accounts.with_run(job["before"], job["run"].used, job["run"].figures())
-        self.account.put(job["target"].name, entry)
+        """Adds to the account what was done since the last time."""
+        figures = job["run"].figures() or {}
+        done = {"runs": 1, "seconds": job["run"].used,
+                "executions": max(figures.get("executions", 0), job["counted"]["executions"])}
+        self.account.add(job["target"].name, accounts.added(done, job["counted"], -1),
+                         {name: figures[name] for name in accounts.LAST if name in figures})
+        job["counted"] = done
         job["saved"] = time.monotonic()
-        return entry
 
     def poll(self):
         """One look at all that run; those that ended are reaped."""
@@ -111,7 +115,7 @@ class Session:
 
     def end(self, job):
         target, run = job["target"], job["run"]
-        entry = self.save(job)
+        self.save(job)
         say(line_of(target.name, run))
         self.ended += 1
         if run.status != 0:
@@ -119,13 +123,11 @@ class Session:
             say(f"\n== {target.name}: CRASH")
             lines, found = crash.triage(target, run, self.arguments.minimise, self.arguments.keep)
             say("\n".join(lines) + "\n")
-            if found["bug"] not in [known["bug"] for known in entry["crashes"]]:
-                entry["crashes"] = entry["crashes"] + [found]
+            self.account.add_crashes(target.name, [found])
         trouble = target.keep() if self.arguments.keep else ""
         count, more_trouble = target.prune()
         committed = sum(len(targets.files_of(folder)) for folder in target.seeds())
-        entry["inputs"] = count + committed
-        self.account.put(target.name, entry)
+        self.account.add(target.name, {}, {"inputs": count + committed})
         say(f"{target.name}: {trouble or more_trouble or f'{committed} inputs committed, {count} beyond them'}")
 
     def stop(self):

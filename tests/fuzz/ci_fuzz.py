@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """ci/fuzz over targets of its own: a planted crash is found, minimised, and reproduced by the printed command; a sound
-target ends green; what was done adds up over runs and survives an interrupt.
+target ends green; what was done adds up over runs and clones and survives an interrupt.
 
 usage: ci_fuzz.py SOURCE [TEST]...
 """
@@ -20,9 +20,10 @@ SOURCE = os.path.abspath(sys.argv[1])
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(SOURCE, "ci", "fuzzing"))
 
-import branches          # noqa: E402
-import crash             # noqa: E402
-import target as targets  # noqa: E402
+import account as accounts  # noqa: E402
+import branches             # noqa: E402
+import crash                # noqa: E402
+import target as targets    # noqa: E402
 
 RUN = os.path.join(SOURCE, "ci", "fuzzing", "run.py")
 
@@ -238,7 +239,8 @@ class Sound(Tree):
         self.fuzz(0, "--seconds", "1", "--keep", "sound")
         committed = os.path.join(self.tree, "fuzz", "account.json")
         with open(committed, encoding="utf-8") as file:
-            self.assertEqual(json.load(file)["fuzz_sound"], self.account("fuzz_sound"))
+            kept = json.load(file)["fuzz_sound"]
+        self.assertEqual({**kept, "base": accounts.sums_of(kept)}, self.account("fuzz_sound"))
         with open(os.path.join(self.tree, "docs", "verification.md"), encoding="utf-8") as file:
             self.assertIn("| `fuzz_sound` | 0 h 00 min 0", file.read())
         # Another clone goes on from it.
@@ -306,6 +308,84 @@ class Sound(Tree):
         self.assertEqual(self.fuzz(0, "--list").split(), sorted(os.listdir(self.binaries)))
         self.assertIn("no such target: fuzz_nonsense; there are: fuzz_crash", self.fuzz(2, "nonsense"))
         self.assertIn("must be at least 1", self.fuzz(2, "--seconds", "0"))
+
+
+class Account(unittest.TestCase):
+    """Sums over sessions and clones."""
+
+    A, B = ({"what": f"a: {name}", "bug": name, "input": name} for name in "AB")
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, "build", "account.json")
+        self.committed = os.path.join(folder.name, "fuzz", "account.json")
+
+    def open(self):
+        return accounts.Account(self.path, self.committed)
+
+    def commit(self, **changed):
+        os.makedirs(os.path.dirname(self.committed), exist_ok=True)
+        accounts.write(self.committed, {"x": {**accounts.EMPTY, **changed}})
+
+    def assert_sums(self, runs, seconds, executions):
+        self.assertEqual(accounts.sums_of(self.open().of("x")),
+                         {"runs": runs, "seconds": seconds, "executions": executions})
+
+    def test_sessions_add_up(self):
+        one, other = self.open(), self.open()
+        one.add("x", {"runs": 1, "seconds": 5}, {"edges": 3})
+        other.add("y", {"runs": 1, "seconds": 1}, {})
+        other.add("x", {"runs": 1, "seconds": 2, "executions": 9}, {})
+        one.add_crashes("x", [self.A])
+        other.add_crashes("x", [self.B, self.A])
+        self.assert_sums(2, 7, 9)
+        self.assertEqual((self.open().of("x")["edges"], self.open().of("x")["crashes"]), (3, [self.A, self.B]))
+        self.assertEqual(self.open().of("y")["seconds"], 1)
+
+    def test_sessions_lock(self):
+        script = ("import sys; sys.path.insert(0, sys.argv[1]); import account; a = account.Account(*sys.argv[2:])\n"
+                  "for _ in range(100): a.add('x', {'runs': 1}, {})")
+        folder = os.path.join(SOURCE, "ci", "fuzzing")
+        sessions = [subprocess.Popen([sys.executable, "-B", "-c", script, folder, self.path, self.committed])
+                    for _ in range(2)]
+        self.assertEqual([session.wait() for session in sessions], [0, 0])
+        self.assert_sums(200, 0, 0)
+
+    def test_clones_add_up(self):
+        self.commit(runs=2, seconds=10.5, executions=100, edges=7, crashes=[self.A])
+        account = self.open()
+        self.assert_sums(2, 10.5, 100)
+        account.add("x", {"runs": 1, "seconds": 1.25, "executions": 10}, {"edges": 8})
+        account.add_crashes("x", [self.B])
+        # Another clone's commit comes in.
+        self.commit(runs=4, seconds=30.5, executions=300, edges=9, crashes=[{**self.A, "bug": "C"}])
+        self.assert_sums(5, 31.75, 310)
+        entry = self.open().of("x")
+        self.assertEqual(entry["edges"], 8)
+        self.assertEqual([crash["bug"] for crash in entry["crashes"]], ["C", "A", "B"])
+        # What was committed is not one's own any more.
+        self.open().keep()
+        self.assert_sums(5, 31.75, 310)
+        self.commit(runs=6, seconds=40, executions=400)
+        self.assert_sums(6, 40, 400)
+
+    def test_what_is_committed_stays(self):
+        self.commit(runs=2, seconds=0.1 + 0.2, executions=100)
+        before = accounts.read(self.committed)
+        self.open().keep()
+        self.open().keep()
+        self.assertEqual(accounts.read(self.committed), before)
+
+    def test_without_a_base(self):
+        """As accounts were written that were one clone's: the committed one is a part of it, or the other way round."""
+        self.commit(runs=2, seconds=10, executions=100)
+        os.makedirs(os.path.dirname(self.path))
+        accounts.write(self.path, {"x": {**accounts.EMPTY, "runs": 3, "seconds": 12, "executions": 110}})
+        self.assert_sums(3, 12, 110)
+        accounts.write(self.path, {"x": {**accounts.EMPTY, "runs": 1, "seconds": 5, "crashes": [self.A]}})
+        self.assert_sums(2, 10, 100)
+        self.assertEqual(self.open().of("x")["crashes"], [self.A])
 
 
 class Coverage(Tree):
