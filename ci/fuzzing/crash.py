@@ -2,11 +2,12 @@
 import hashlib
 import os
 import re
+import shlex
 import shutil
-import subprocess
 import time
 
-from target import files_of
+from children import capture
+from target import files_of, shown
 
 REPLAY_SECONDS = 60
 TRIES = 3
@@ -19,16 +20,6 @@ WORDS = [re.compile(pattern, re.M) for pattern in (
 # The engine below the target, and how a process aborts above it, which stand in every stack.
 NOISE = re.compile(r" in (?:fuzzer::|main |__libc_start|_start|__sanitizer_print_stack_trace|__pthread_kill|raise |"
                    r"gsignal |abort )")
-
-
-def capture(command, seconds):
-    """Status and output; the status is None if it took too long."""
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                              timeout=seconds, start_new_session=True, check=False)
-        return done.returncode, done.stdout.decode(errors="replace")
-    except subprocess.TimeoutExpired as expired:
-        return None, (expired.stdout or b"").decode(errors="replace")
 
 
 def words(output):
@@ -146,8 +137,8 @@ def write(path, content):
 def minimise(target, path, output, seconds):
     """A smaller input that fails in the same way, else the input itself."""
     smaller = path + ".smaller"
-    capture([target.binary, "-minimize_crash=1", f"-max_total_time={seconds}", f"-exact_artifact_path={smaller}",
-             *target.options(), path], seconds + REPLAY_SECONDS)
+    target.call(["-minimize_crash=1", f"-max_total_time={seconds}", f"-exact_artifact_path={smaller}",
+                 *target.options(), path], seconds + REPLAY_SECONDS)
     if not os.path.exists(smaller):
         return path, output
     new_output = replay(target, smaller)
@@ -169,12 +160,9 @@ def program(target, path):
     return output.rstrip("\n")
 
 
-def shown(path, tree):
-    """The path as typed from the tree's folder; flags are as they are."""
-    if not os.path.isabs(path):
-        return path
-    relative = os.path.relpath(path, tree)
-    return path if relative.startswith("..") else relative
+def command_of(target, arguments):
+    """As typed from the tree's folder."""
+    return shlex.join(shown(word, target.tree) for word in arguments)
 
 
 def bytes_of(path):
@@ -210,7 +198,7 @@ def triage(target, run, minimise_seconds, keep):
     lines = [f"target:    {target.name}",
              f"input:     {shown(path, target.tree)} ({os.path.getsize(path)} bytes, found with {before})",
              f"what:      {words(output)}", *note,
-             f"reproduce: {' '.join([shown(target.binary, target.tree), *arguments])}",
+             f"reproduce: {command_of(target, [target.binary, *arguments])}",
              "program:", *(f"    {line}" for line in program(target, path).splitlines()),
              "stack:", *(stack(output) or ["    (none)"])]
     if os.path.getsize(path) <= 256:
@@ -221,7 +209,7 @@ def triage(target, run, minimise_seconds, keep):
 def unrepeatable(target, run, path, log):
     return [f"target:    {target.name}", f"input:     {shown(path, target.tree)}", f"what:      {words(log)}",
             f"NOT reproduced by the input alone in {TRIES} runs, nor {REPEATS} times over, nor after the corpus.",
-            f"The same run again: {' '.join(shown(word, target.tree) for word in run.arguments)}",
+            f"The same run again: {command_of(target, run.arguments)}",
             "program:", *(f"    {line}" for line in program(target, path).splitlines()),
             "stack:", *(stack(log) or ["    (none)"])]
 

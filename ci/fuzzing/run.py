@@ -107,7 +107,7 @@ class Session:
                 self.end(job)
                 continue
             if run.elapsed() > run.seconds + LATE_SECONDS:
-                run.stop()
+                run.stop(is_late=True)
             if time.monotonic() - job["saved"] > SAVE_SECONDS:
                 self.save(job)
             lines.append(line_of(job["target"].name, run))

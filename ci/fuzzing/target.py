@@ -9,13 +9,17 @@ import subprocess
 import tempfile
 import time
 
+from children import capture
+
 MERGE_SECONDS = 300
 # A run that is measured by the processor ends by the clock, too: a fuzzer that waits for ever is no fuzzer.
 WAITING_MOST = 20
+STOP_SECONDS = 10
 TAIL_BYTES = 1 << 16
+INTERRUPTED = 72  # how libFuzzer ends on an interrupt
 STATUS = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)/\S+ .*?exec/s: (\d+)", re.M)
 EXECUTED = re.compile(r"^stat::number_of_executed_units:\s+(\d+)", re.M)
-ARTIFACT = re.compile(r"Test unit written to (\S+)")
+ARTIFACT = re.compile(r"Test unit written to (.+)$", re.M)
 
 
 class Target:
@@ -61,32 +65,40 @@ class Target:
         merged = self.corpus + ".merged"
         shutil.rmtree(merged, ignore_errors=True)
         os.makedirs(merged)
-        for folder in self.seeds():
-            for path in files_of(folder):
-                shutil.copy(path, merged)
-        known = set(os.listdir(merged))
-        trouble = self.merge_into(merged)  # by counters: how often an edge was taken, too
-        if not trouble:
-            for path in files_of(self.corpus):
-                os.remove(path)
-            for path in files_of(merged):
-                if os.path.basename(path) not in known:
-                    shutil.move(path, self.corpus)
-        shutil.rmtree(merged)
+        try:
+            for folder in self.seeds():
+                for path in files_of(folder):
+                    shutil.copy(path, merged)
+            known = set(os.listdir(merged))
+            trouble = self.merge_into(merged)  # by counters: how often an edge was taken, too
+            if not trouble:
+                self.replace_corpus([path for path in files_of(merged) if os.path.basename(path) not in known])
+        finally:
+            shutil.rmtree(merged)
         return len(files_of(self.corpus)), trouble
+
+    def replace_corpus(self, paths):
+        """Moves these files there before any other goes: at no time is an input nowhere."""
+        before = files_of(self.corpus)
+        kept = {shutil.move(path, os.path.join(self.corpus, os.path.basename(path))) for path in paths}
+        for path in before:
+            if path not in kept:
+                os.remove(path)
 
     def merge_into(self, folder, *flags):
         """Adds to the folder what the working corpus reaches beyond it; what went wrong, if anything."""
-        try:
-            # Inputs that crash are passed over, and their artifacts are not wanted.
-            with tempfile.TemporaryDirectory() as artifacts:
-                done = subprocess.run([self.binary, "-merge=1", f"-artifact_prefix={artifacts}/", *self.options(),
-                                       *flags, folder, self.corpus], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                      stdin=subprocess.DEVNULL, timeout=MERGE_SECONDS, start_new_session=True,
-                                      check=False)
-        except subprocess.TimeoutExpired:
+        # Inputs that crash are passed over, and their artifacts are not wanted.
+        with tempfile.TemporaryDirectory() as artifacts:
+            status, _ = self.call(["-merge=1", f"-artifact_prefix={artifacts}/", *self.options(), *flags, folder,
+                                   self.corpus], MERGE_SECONDS)
+        if status is None:
             return f"not minimised: the merge took more than {MERGE_SECONDS} s"
-        return f"not minimised: the merge ended with status {done.returncode}" if done.returncode else ""
+        return f"not minimised: the merge ended with status {status}" if status else ""
+
+    def call(self, arguments, seconds):
+        """Status and output of the binary, called in the tree's folder with paths from there: libFuzzer starts its
+        children through a shell without quoting, and the tree may lie where a name has a space."""
+        return capture([shown(word, self.tree) for word in (self.binary, *arguments)], seconds, self.tree)
 
     def keep(self):
         """Adds to the committed corpus what reaches edges that nothing there does; what went wrong, if anything.
@@ -119,6 +131,7 @@ class Run:
         self.by_processor = by_processor
         self.used = 0.0
         self.status = None
+        self.was_stopped = False
         self.begin = time.monotonic()
         self.arguments = target.command(seconds * (WAITING_MOST if by_processor else 1), seed)
         with open(target.log, "wb") as log:
@@ -166,16 +179,23 @@ class Run:
 
     def interrupt(self):
         if self.poll() is None:
+            self.was_stopped = True
             self.process.send_signal(signal.SIGINT)
 
-    def stop(self):
-        """libFuzzer ends cleanly on an interrupt; one that hangs does not."""
+    def stop(self, is_late=False):
+        """libFuzzer ends cleanly on an interrupt; one that hangs does not. One that is late has failed."""
         self.interrupt()
-        end = time.monotonic() + 10
+        self.was_stopped = self.was_stopped and not is_late
+        end = time.monotonic() + STOP_SECONDS
         while self.poll() is None:
             if time.monotonic() > end:
                 os.killpg(self.process.pid, signal.SIGKILL)
             time.sleep(0.05)
+
+    def crashed(self):
+        """True if it ended, and neither well nor because it was told to."""
+        told = (0, INTERRUPTED, -signal.SIGKILL) if self.was_stopped else (0,)
+        return self.status is not None and self.status not in told
 
     def artifact(self):
         written = ARTIFACT.findall(self.text())
@@ -184,6 +204,17 @@ class Run:
 
 def files_of(folder):
     return sorted(path for path in glob.glob(os.path.join(glob.escape(folder), "*")) if os.path.isfile(path))
+
+
+def shown(word, tree):
+    """A path as typed from the tree's folder, also one that is the value of a flag; anything else is as it is."""
+    flag, equals, path = word.partition("=") if word.startswith("-") else ("", "", word)
+    if not os.path.isabs(path):
+        return word
+    relative = os.path.relpath(path, tree)
+    if relative.startswith(".."):
+        return word
+    return flag + equals + (relative + "/" if path.endswith("/") else relative)
 
 
 def find_targets(tree, binaries, work, chosen):

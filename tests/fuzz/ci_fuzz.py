@@ -2,12 +2,15 @@
 """ci/fuzz over targets of its own: a planted crash is found, minimised, and reproduced by the printed command; a sound
 target ends green; what was done adds up over runs and clones and survives an interrupt.
 
+The tree lies where a name has a space.
+
 usage: ci_fuzz.py SOURCE [TEST]...
 """
 import glob
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,6 +25,7 @@ sys.path.insert(0, os.path.join(SOURCE, "ci", "fuzzing"))
 
 import account as accounts  # noqa: E402
 import branches             # noqa: E402
+import children             # noqa: E402
 import crash                # noqa: E402
 import target as targets    # noqa: E402
 
@@ -35,23 +39,23 @@ def program_of(process):
         return ""
 
 
-def setUpModule():
-    unittest.addModuleCleanup(shutil.rmtree, Tree.binaries)
-    planted = os.path.join(SOURCE, "tests", "fuzz", "planted.c")
-    for name, flags in {"fuzz_crash": ["-DCRASHES"], "fuzz_sound": [], "fuzz_worn": ["-DWEARS_OUT"],
-                        "fuzz_once": ["-DFAILS_ONCE"], "fuzz_memory": ["-DREMEMBERS"],
-                        "fuzz_sleepy": ["-DSLEEPS"]}.items():
-        subprocess.run(["clang", "-g", "-O1", "-Wall", "-Werror", "-fsanitize=fuzzer,address", *flags, planted, "-o",
-                        os.path.join(Tree.binaries, name)], check=True)
-
-
 class Tree(unittest.TestCase):
     """Each test has a tree of its own, with the same targets."""
 
-    binaries = tempfile.mkdtemp(prefix="ci-fuzz-")
+    targets = {"fuzz_crash": ["-DCRASHES"], "fuzz_sound": [], "fuzz_worn": ["-DWEARS_OUT"],
+               "fuzz_once": ["-DFAILS_ONCE"], "fuzz_memory": ["-DREMEMBERS"], "fuzz_sleepy": ["-DSLEEPS"]}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.binaries = tempfile.mkdtemp(prefix="ci-fuzz-")
+        cls.addClassCleanup(shutil.rmtree, cls.binaries)
+        for name, flags in cls.targets.items():
+            subprocess.run(["clang", "-g", "-O1", "-Wall", "-Werror", "-fsanitize=fuzzer,address", *flags,
+                            os.path.join(SOURCE, "tests", "fuzz", "planted.c"), "-o",
+                            os.path.join(cls.binaries, name)], check=True)
 
     def setUp(self):
-        self.tree = tempfile.mkdtemp(prefix="ci-fuzz-tree-")
+        self.tree = tempfile.mkdtemp(prefix="ci fuzz tree ")
         self.addCleanup(shutil.rmtree, self.tree)
         self.work = os.path.join(self.tree, "build", "fuzz")
         self.elsewhere = os.path.join(self.tree, "elsewhere")
@@ -89,9 +93,11 @@ class Tree(unittest.TestCase):
 
 
 class Crash(Tree):
+    targets = {name: Tree.targets[name] for name in ("fuzz_crash", "fuzz_worn", "fuzz_memory", "fuzz_once")}
+
     def reproduce(self, output, expected=b"heap-buffer-overflow"):
         command = re.search(r"^reproduce: (.*)$", output, re.M).group(1)
-        done = subprocess.run(command.split(), cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        done = subprocess.run(shlex.split(command), cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=30, check=False)
         self.assertNotEqual(done.returncode, 0, command)
         self.assertIn(expected, done.stdout)
@@ -133,7 +139,7 @@ class Crash(Tree):
             path = self.write(text, "fuzz", "corpus", "fuzz_memory", text)
             os.utime(path, (number, number))
         output = self.fuzz(1, "--seconds", "20", "--minimise", "2", "memory")
-        words = self.reproduce(output, b"fuzz_memory: fired").split()
+        words = shlex.split(self.reproduce(output, b"fuzz_memory: fired"))
         self.assertEqual(len(words), 3, words)
         contents = []
         for path in words[1:]:
@@ -174,6 +180,7 @@ exit 1
 
 
 class Sound(Tree):
+    targets = {name: Tree.targets[name] for name in ("fuzz_crash", "fuzz_sound", "fuzz_sleepy")}
     EXPLORED = {"machine": {"date": "", "processors": 1, "processor": ""}, "commit": "", "passes": [],
                 "seconds_to_find": {"pct": 1}, "scenarios": [], "broken": []}
 
@@ -251,6 +258,15 @@ class Sound(Tree):
         # Its own sum, which is more, is not taken back by what is committed.
         self.fuzz(0, "--seconds", "1", "sound")
         self.assertEqual(self.account("fuzz_sound")["runs"], 3)
+
+    def test_late_children_end(self):
+        """What a command started ends with it."""
+        status, output = children.capture(["sh", "-c", "sleep 1000 & echo $!; wait"], 1)
+        self.assertIsNone(status)
+        end = time.monotonic() + 10
+        while program_of(f"/proc/{int(output)}") and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertEqual(program_of(f"/proc/{int(output)}"), "")
 
     def test_is_left_as_it_was_by_a_failing_merge(self):
         binary = self.write("#!/bin/sh\nexit 7\n", "build", "fuzz", "bin", "fuzz_two")
@@ -389,6 +405,7 @@ class Account(unittest.TestCase):
 
 
 class Coverage(Tree):
+    targets = {}
     SOURCE = """
 #define BETWEEN(x, low, high) ((x) > (low) && (x) < (high))
 static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }
