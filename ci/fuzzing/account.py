@@ -53,6 +53,11 @@ class Account:
         with self.entry(name) as entry:
             entry["crashes"] = union(entry["crashes"], crashes)
 
+    def improve_crash(self, name, before, after):
+        """The same bug with another input, if this is the one that it was entered with."""
+        with self.entry(name) as entry:
+            entry["crashes"] = [after if crash == before else crash for crash in entry["crashes"]]
+
     def keep(self):
         """Makes what is one's own a part of the committed account."""
         with locked(self.committed), locked(self.path):

@@ -3,7 +3,6 @@
 import argparse
 import os
 import random
-import signal
 import sys
 import time
 
@@ -12,6 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "ci", "fuzzing"))
 
 import account as accounts  # noqa: E402
+import children             # noqa: E402
 import crash                # noqa: E402
 import target as targets    # noqa: E402
 
@@ -22,7 +22,11 @@ PAGE = "docs/verification.md"
 
 
 def say(text=""):
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Who listened has ended, by the same Ctrl-C maybe: what is to be saved is saved all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Screen:
@@ -69,6 +73,7 @@ class Session:
         self.waiting = [(target, self.seconds_for(target)) for target in found]
         self.waiting = [(target, seconds) for target, seconds in self.waiting if seconds > 0]
         self.running = []
+        self.unkept = []
         self.screen = Screen()
         self.failed = []
         self.ended = 0
@@ -85,6 +90,7 @@ class Session:
             seed = self.arguments.seed or random.randrange(1, 1 << 31)
             self.running.append({"target": target, "saved": 0, "counted": accounts.SUMS,
                                  "run": targets.Run(target, seconds, seed, by_processor)})
+            self.unkept.append(target)
 
     def save(self, job):
         """Adds to the account what was done since the last time."""
@@ -96,13 +102,28 @@ class Session:
         job["counted"] = done
         job["saved"] = time.monotonic()
 
+    def record(self, job):
+        """What one that ended did, and its crash, if it had one, which is returned: all that must not be lost."""
+        target, run = job["target"], job["run"]
+        self.running.remove(job)
+        self.save(job)
+        if not run.crashed():
+            say(line_of(target.name, run))
+            return None
+        self.failed.append(target.name)
+        found = crash.found_by(run)
+        self.account.add_crashes(target.name, [found])
+        job["raw"] = self.keep_raw(target, run)
+        say(line_of(target.name, run))
+        say(f"\n== {target.name}: CRASH: {found['what']}")
+        return found
+
     def poll(self):
         """One look at all that run; those that ended are reaped."""
         lines = []
         for job in list(self.running):
             run = job["run"]
             if run.poll() is not None:
-                self.running.remove(job)
                 self.screen.clear()
                 self.end(job)
                 continue
@@ -114,51 +135,82 @@ class Session:
         self.screen.draw(lines)
 
     def end(self, job):
-        target, run = job["target"], job["run"]
-        self.save(job)
-        say(line_of(target.name, run))
+        target = job["target"]
         self.ended += 1
-        if run.status != 0:
-            self.failed.append(target.name)
-            say(f"\n== {target.name}: CRASH")
-            lines, found = crash.triage(target, run, self.arguments.minimise, self.arguments.keep)
-            say("\n".join(lines) + "\n")
-            self.account.add_crashes(target.name, [found])
+        found = self.record(job)
+        if found:
+            triage = crash.Triage(target, job["run"], self.arguments.minimise, self.arguments.keep)
+            triage.do()
+            say("\n".join(triage.lines) + "\n")
+            self.enter(target, found, triage.crashes, job["raw"])
         trouble = target.keep() if self.arguments.keep else ""
+        self.unkept.remove(target)
         count, more_trouble = target.prune()
         committed = sum(len(targets.files_of(folder)) for folder in target.seeds())
         self.account.add(target.name, {}, {"inputs": count + committed})
         say(f"{target.name}: {trouble or more_trouble or f'{committed} inputs committed, {count} beyond them'}")
 
+    def keep_raw(self, target, run):
+        """With --keep, the input as it was found goes into the regressions; its path if it was not there before."""
+        path = run.artifact()
+        if path is None or not self.arguments.keep:
+            return None
+        kept, is_new = crash.keep(target, path)
+        return kept if is_new else None
+
+    def enter(self, target, found, crashes, raw):
+        """What triage made of a crash takes the place of what was found; other bugs are crashes of their own."""
+        for made in crashes:
+            if made["bug"] == found["bug"]:
+                self.account.improve_crash(target.name, found, made)
+                if raw and made["input"] != os.path.basename(raw):
+                    os.remove(raw)
+        self.account.add_crashes(target.name, crashes)
+
     def stop(self):
-        """Everybody ends, and what they did so far counts."""
+        """Everybody ends, what they did so far counts, and what crashed is kept as it was found."""
         self.screen.clear()
         for job in self.running:
             job["run"].interrupt()
-        for job in self.running:
+        for job in list(self.running):
             job["run"].stop()
-            self.save(job)
-            say(line_of(job["target"].name, job["run"]))
+            self.record(job)
+        try:
+            self.keep_inputs()
+        except KeyboardInterrupt:
+            say(f"interrupted again: inputs that are not committed yet are in {self.arguments.work}/corpus")
         say(f"interrupted; accounted for in {self.arguments.account}")
+
+    def keep_inputs(self):
+        """With --keep, of those that had no end of their own."""
+        for target in self.unkept if self.arguments.keep else []:
+            say(f"{target.name}: {target.keep() or 'kept; another interrupt does without the rest'}")
 
     def run(self):
         if not self.waiting:
             say("nothing left to run: every target has its total")
-        try:
-            while self.waiting or self.running:
-                self.start()
-                self.poll()
-                time.sleep(0.2)
-        except KeyboardInterrupt:
-            self.stop()
-            return INTERRUPTED
+        status = self.fuzz()
         if self.arguments.keep:
             self.account.keep()
             report(self.account, self.arguments)
         if self.failed:
             say(f"\nfuzz: FAILED: {', '.join(self.failed)}")
-            return 1
+        if status or self.failed:
+            return status or 1
         say(f"\nfuzz: passed, {self.ended} targets")
+        return 0
+
+    def fuzz(self):
+        """All that waits, until it ended: 0, or what a session ends with that was told to end."""
+        try:
+            while self.waiting or self.running:
+                self.start()
+                self.poll()
+                with children.wait():
+                    time.sleep(0.2)
+        except KeyboardInterrupt:
+            self.stop()
+            return INTERRUPTED
         return 0
 
 
@@ -178,7 +230,8 @@ def parse(arguments):
     parser.add_argument("--jobs", type=int, default=2, help="targets at a time (default 2)")
     parser.add_argument("--seed", type=int, default=0, help="of libFuzzer; by default another each time")
     parser.add_argument("--minimise", type=int, default=20, help="seconds for minimising a crash (default 20)")
-    parser.add_argument("--keep", action="store_true", help="new inputs, crashes and the account go into fuzz/, the report into the page")
+    parser.add_argument("--keep", action="store_true",
+                        help="new inputs, crashes and the account go into fuzz/, the report into the page")
     parser.add_argument("--list", action="store_true", help="print the targets")
     parser.add_argument("--report", nargs="?", const=PAGE, metavar="PAGE",
                         help=f"write the account into the page (default {PAGE}), and run nothing")
@@ -212,9 +265,7 @@ def main(arguments):
     if options.list:
         say("\n".join(target.name for target in found))
         return 0
-    # An end on request of anybody is an end by Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    children.listen()
     return Session(options, found).run()
 
 

@@ -21,11 +21,12 @@ import unittest
 
 SOURCE = os.path.abspath(sys.argv[1])
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(SOURCE, "ci", "fuzzing"))
+sys.path[:0] = [os.path.join(SOURCE, "ci", "fuzzing"), os.path.join(SOURCE, "tests", "fuzz")]
 
 import account as accounts  # noqa: E402
 import branches             # noqa: E402
 import children             # noqa: E402
+import corpus               # noqa: E402
 import crash                # noqa: E402
 import target as targets    # noqa: E402
 
@@ -129,16 +130,27 @@ class Crash(Tree):
         self.assertEqual(len(self.account("fuzz_crash")["crashes"]), 1)
         self.assertEqual(self.account("fuzz_crash")["runs"], 2)
 
+    def assert_replayed(self, name, expected):
+        """What is kept fails in the test that replays the regressions."""
+        wrong, output = corpus.replay(self.tree, name, [os.path.join(self.work, "bin", name),
+                                                        f"-artifact_prefix={self.tree}/"])
+        self.assertIn("status", wrong)
+        self.assertIn(expected, output)
+
     def test_that_needs_many_executions(self):
-        output = self.fuzz(1, "--seconds", "20", "--minimise", "1", "worn")
+        output = self.fuzz(1, "--seconds", "20", "--minimise", "1", "--keep", "worn")
         self.assertIn("the input alone does not fail", output)
-        self.assertRegex(self.reproduce(output, b"fuzz_worn: worn out"), r"^build/fuzz/bin/fuzz_worn -runs=\d+ \S+$")
+        self.assertRegex(self.reproduce(output, b"fuzz_worn: worn out"),
+                         r"^build/fuzz/bin/fuzz_worn -runs=\d+ fuzz/regressions/fuzz_worn/history-\w+/1x\d+$")
+        self.assert_replayed("fuzz_worn", "fuzz_worn: worn out")
+        self.assertEqual(self.files("regressions", "fuzz_worn"), [])
+        self.assertRegex(self.account("fuzz_worn")["crashes"][0]["input"], r"^history-\w+/1x\d+$")
 
     def test_that_needs_another_input_first(self):
         for number, text in enumerate(("nothing", "arms", "something", "fires")):
             path = self.write(text, "fuzz", "corpus", "fuzz_memory", text)
             os.utime(path, (number, number))
-        output = self.fuzz(1, "--seconds", "20", "--minimise", "2", "memory")
+        output = self.fuzz(1, "--seconds", "20", "--minimise", "2", "--keep", "memory")
         words = shlex.split(self.reproduce(output, b"fuzz_memory: fired"))
         self.assertEqual(len(words), 3, words)
         contents = []
@@ -146,37 +158,155 @@ class Crash(Tree):
             with open(os.path.join(self.tree, path), "rb") as file:
                 contents.append(file.read())
         self.assertTrue(contents[0].startswith(b"arm") and contents[1] == b"fire", contents)
+        for path in self.files("corpus", "fuzz_memory"):
+            os.remove(path)
+        self.assert_replayed("fuzz_memory", "fuzz_memory: fired")
 
     def test_that_comes_only_once(self):
         os.environ["FAILED_ONCE"] = os.path.join(self.tree, "once")
         self.addCleanup(os.environ.pop, "FAILED_ONCE")
-        output = self.fuzz(1, "--seconds", "20", "once")
+        output = self.fuzz(1, "--seconds", "20", "--keep", "once")
         self.assertIn("NOT reproduced by the input alone", output)
         self.assertIn("what:      fuzz_once: this once", output)
         self.assertRegex(output, r"The same run again: build/fuzz/bin/fuzz_once -max_total_time=20 -seed=\d+")
+        self.assertEqual(len(self.files("regressions", "fuzz_once")), 1)
 
-    def test_is_not_taken_for_another(self):
-        """A smaller input that fails in another way is refused, one that fails alike is taken."""
-        binary = self.write(r"""#!/bin/sh
+
+class Fake(Tree):
+    """A target of the shell's, which does what a test needs at once, or never."""
+
+    targets = {}
+    SCRIPT = r"""#!/bin/bash
 for word; do
     case $word in
-    -exact_artifact_path=*) path=${word#*=}; printf "$SMALLER" >"$path"; exit 1;;
+    -minimize_crash=1) is_minimising=1;;
+    -merge=1) eval "$MERGE"; cp "${@: -1}"/* "${@: -2:1}"; exit 0;;
+    -artifact_prefix=*) prefix=${word#*=};;
+    -exact_artifact_path=*) smaller=${word#*=};;
+    --print) exit 0;;
+    -max_total_time=*) is_run=1;;
     esac
 done
-echo "fuzz_two: broken in $(head -c 1 "$1") at 0x123"
+crash()
+{
+    printf "A long one" >"${prefix}crash-1"
+    echo "fuzz_fake: broken in A at 0x1"
+    echo "artifact_prefix='$prefix'; Test unit written to ${prefix}crash-1"
+    exit 77
+}
+if [ "$is_minimising" ]; then
+    eval "$MINIMISE"
+    exit 1
+elif [ "$is_run" ]; then
+    printf new >"${@: -1}/new"
+    echo "#100 NEW cov: 5 ft: 7 corp: 2/3b lim: 4 exec/s: 100 rss: 1Mb"
+    eval "$RUN"
+    crash
+fi
+echo "fuzz_fake: broken in $(head -c 1 "$1") at 0x123"
 exit 1
-""", "build", "fuzz", "bin", "fuzz_two")
-        os.chmod(binary, 0o755)
-        two = targets.Target("fuzz_two", self.tree, os.path.dirname(binary), self.work)
+"""
+
+    def setUp(self):
+        super().setUp()
+        os.chmod(self.write(self.SCRIPT, "build", "fuzz", "bin", "fuzz_fake"), 0o755)
+        self.write("", "fuzz", "fuzz_fake.c")
+        self.target = targets.Target("fuzz_fake", self.tree, os.path.join(self.work, "bin"), self.work)
+
+    def interrupt(self, seen, times=1, **environment):
+        """Interrupts a session with --keep once there is a file; its output."""
+        with subprocess.Popen(self.command("--keep", "fake"), stdout=subprocess.PIPE, text=True,
+                              start_new_session=True, env={**os.environ, **environment}) as process:
+            for _ in range(times):
+                self.wait_for(seen)
+                process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 130, output)
+        return output
+
+    def wait_for(self, name):
+        end = time.monotonic() + 20
+        while not os.path.exists(os.path.join(self.tree, name)):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+        os.remove(os.path.join(self.tree, name))
+
+    def assert_nothing_is_lost(self):
+        with open(os.path.join(self.tree, "fuzz", "account.json"), encoding="utf-8") as file:
+            committed = json.load(file)["fuzz_fake"]
+        for entry in (self.account("fuzz_fake"), committed):
+            self.assertEqual([crash["bug"] for crash in entry["crashes"]], ["fuzz_fake: broken in A at N"])
+            self.assertEqual((entry["runs"], entry["executions"]), (1, 100))
+        self.assertEqual([crash.content_of(path) for path in self.files("regressions", "fuzz_fake")], [b"A long one"])
+        with open(os.path.join(self.tree, "docs", "verification.md"), encoding="utf-8") as file:
+            self.assertIn("`fuzz_fake`: fuzz_fake: broken in A", file.read())
+
+    def test_interrupted_while_it_minimises(self):
+        output = self.interrupt("begun", MINIMISE=f"touch '{self.tree}/begun'; sleep 1000")
+        self.assertIn("fuzz: FAILED: fuzz_fake", output)
+        self.assert_nothing_is_lost()
+        self.assertEqual([crash.content_of(path) for path in self.files("corpus", "fuzz_fake")], [b"new"])
+
+    def test_interrupted_while_it_merges(self):
+        begun = f"touch '{self.tree}/begun'; sleep 1000"
+        output = self.interrupt("begun", 2, MERGE=begun, RUN=f"trap crash INT; while true; do {begun[:-3]}; done",
+                                MINIMISE="")
+        self.assertIn("interrupted again", output)
+        self.assert_nothing_is_lost()
+        self.assertEqual(len(targets.files_of(self.target.corpus)), 1)
+
+    def test_crashes_as_it_is_interrupted(self):
+        self.interrupt("begun", RUN=f"trap crash INT; touch '{self.tree}/begun'; while true; do sleep 0.1; done")
+        self.assert_nothing_is_lost()
+
+    def test_interrupt_waits_for_the_next_wait(self):
+        self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+        self.addCleanup(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        children.listen()
+        os.kill(os.getpid(), signal.SIGINT)
+        with self.assertRaises(KeyboardInterrupt), children.wait():
+            self.fail("waited")
+        with children.wait():
+            pass
+
+    def test_late_children_end(self):
+        """What a command started ends with it."""
+        status, output = children.capture(["sh", "-c", "sleep 1000 & echo $!; wait"], 1)
+        self.assertIsNone(status)
+        end = time.monotonic() + 10
+        while program_of(f"/proc/{int(output)}") and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertEqual(program_of(f"/proc/{int(output)}"), "")
+
+    def test_is_not_taken_for_another(self):
+        """A smaller input that fails in other words is another crash, one that fails alike is taken."""
         found = self.write("A long", "build", "found")
-        output = crash.replay(two, found)
-        self.assertEqual(crash.signature(output), "fuzz_two: broken in A at N")
+        output = crash.replay(self.target, found)
+        self.assertEqual(crash.signature(output), "fuzz_fake: broken in A at N")
+        self.addCleanup(os.environ.pop, "MINIMISE", None)
         for smaller, expected in (("B", b"A long"), ("A long, too", b"A long"), ("A", b"A")):
-            os.environ["SMALLER"] = smaller
-            self.addCleanup(os.environ.pop, "SMALLER", None)
-            path, _ = crash.minimise(two, found, output, 1)
-            with open(path, "rb") as file:
-                self.assertEqual(file.read(), expected)
+            os.environ["MINIMISE"] = f"printf '{smaller}' >\"$smaller\""
+            path, _, another = crash.minimise(self.target, found, output, 1)
+            self.assertEqual(crash.content_of(path), expected)
+            self.assertEqual(another and crash.content_of(another[0]), b"B" if smaller == "B" else None)
+
+    def test_another_is_kept(self):
+        os.environ["MINIMISE"] = 'printf B >"$smaller"'
+        self.addCleanup(os.environ.pop, "MINIMISE")
+        output = self.fuzz(1, "--keep", "fake")
+        self.assertIn("it is another bug", output)
+        self.assertEqual({crash.content_of(path) for path in self.files("regressions", "fuzz_fake")},
+                         {b"A long one", b"B"})
+        self.assertEqual([crash["bug"] for crash in self.account("fuzz_fake")["crashes"]],
+                         ["fuzz_fake: broken in A at N", "fuzz_fake: broken in B at N"])
+
+    def test_only_the_smaller_one_is_kept(self):
+        os.environ["MINIMISE"] = 'printf A >"$smaller"'
+        self.addCleanup(os.environ.pop, "MINIMISE")
+        self.fuzz(1, "--keep", "fake")
+        kept = self.files("regressions", "fuzz_fake")
+        self.assertEqual([crash.content_of(path) for path in kept], [b"A"])
+        self.assertEqual(self.account("fuzz_fake")["crashes"][0]["input"], os.path.basename(kept[0]))
 
 
 class Sound(Tree):
@@ -258,15 +388,6 @@ class Sound(Tree):
         # Its own sum, which is more, is not taken back by what is committed.
         self.fuzz(0, "--seconds", "1", "sound")
         self.assertEqual(self.account("fuzz_sound")["runs"], 3)
-
-    def test_late_children_end(self):
-        """What a command started ends with it."""
-        status, output = children.capture(["sh", "-c", "sleep 1000 & echo $!; wait"], 1)
-        self.assertIsNone(status)
-        end = time.monotonic() + 10
-        while program_of(f"/proc/{int(output)}") and time.monotonic() < end:
-            time.sleep(0.1)
-        self.assertEqual(program_of(f"/proc/{int(output)}"), "")
 
     def test_is_left_as_it_was_by_a_failing_merge(self):
         binary = self.write("#!/bin/sh\nexit 7\n", "build", "fuzz", "bin", "fuzz_two")
@@ -388,10 +509,10 @@ class Account(unittest.TestCase):
 
     def test_what_is_committed_stays(self):
         self.commit(runs=2, seconds=0.1 + 0.2, executions=100)
-        before = accounts.read(self.committed)
+        content = crash.content_of(self.committed)
         self.open().keep()
         self.open().keep()
-        self.assertEqual(accounts.read(self.committed), before)
+        self.assertEqual(crash.content_of(self.committed), content)
 
     def test_without_a_base(self):
         """As accounts were written that were one clone's: the committed one is a part of it, or the other way round."""
