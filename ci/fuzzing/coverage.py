@@ -154,9 +154,9 @@ def explain(found):
     for name, count in sorted(counts.items()):
         print(f"not reached, {name}: {count} branches")
     for line in gone:
-        print(f"reached by now, to be taken out of fuzz/unreached.txt: {line}")
+        print(f"reached by now, or not as often, to be taken out of fuzz/unreached.txt: {line}")
     for line in new:
-        print(f"NOT REACHED, and fuzz/unreached.txt does not say why: {line}")
+        print(f"NOT REACHED, or more often, and fuzz/unreached.txt does not say why: {line}")
     return 1 if new else 0
 
 

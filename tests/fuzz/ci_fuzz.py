@@ -549,32 +549,44 @@ int main(int count, char **words)
                                   check=True).stdout
         sides, lines = branches.read(exported)
         self.assertEqual(lines, (5, 7))
-        place = (source, 9, 12)
-        self.assertEqual(sides[(source, 7, 9, (), "true")], 0)
-        self.assertEqual(sides[(source, 7, 9, (), "false")], 1)
+        place = (source, 9, 12, "main")
+        self.assertEqual(sides[(source, 7, 9, "main", (), "true")], 0)
+        self.assertEqual(sides[(source, 7, 9, "main", (), "false")], 1)
         in_macro = sorted((inner, side, count) for (*where, inner, side), count in sides.items()
                           if tuple(where) == place and inner)
         self.assertEqual([(side, count) for _, side, count in in_macro],
                          [("false", 0), ("true", 1), ("false", 0), ("true", 1)])
         self.assertEqual(list(branches.unreached(sides, os.path.realpath(self.tree))), [
             f"source.c:{line}" for line in (
-                "3:34: not evaluated: static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }",
-                "3:34: not evaluated: static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }",
-                "7:9: never true: if (count > 7)",
-                "9:12: never false: return BETWEEN(count, 0, 5) ? 0 : 1;",
-                "9:12: never false: return BETWEEN(count, 0, 5) ? 0 : 1;")])
+                "3:34: inner: not evaluated: static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }",
+                "3:34: inner: not evaluated: static int inner(int x) { return BETWEEN(x, 1, 9) ? 1 : 0; }",
+                "7:9: main: never true: if (count > 7)",
+                "9:12: main: never false: return BETWEEN(count, 0, 5) ? 0 : 1;",
+                "9:12: main: never false: return BETWEEN(count, 0, 5) ? 0 : 1;")])
 
     def test_gaps_are_explained(self):
-        known = self.write("# Head\n\n[death] It is\n    one.\nsrc/a.c: never true: if (dead)\n[open] Not yet.\n"
-                           "src/a.c: never false: if (odd)\n", "unreached.txt")
+        known = self.write("# Head\n\n[death] It is\n    one.\nsrc/a.c: f: never true (2): if (dead)\n[open] Not yet.\n"
+                           "src/a.c: f: never false: if (odd)\n", "unreached.txt")
         self.assertEqual(branches.explained(known), ({"death": "It is one.", "open": "Not yet."}, {
-            "src/a.c: never true: if (dead)": "death", "src/a.c: never false: if (odd)": "open"}))
-        found = ["src/a.c:1:2: never true: if (dead)", "src/a.c:9:2: never true: if (dead)",
-                 "src/a.c:3:4: not evaluated: a ? b : c"]
-        self.assertEqual(branches.compare(found, known), ({"death": 2}, ["src/a.c: not evaluated: a ? b : c"],
-                                                          ["src/a.c: never false: if (odd)"]))
-        self.write("src/a.c: never true: if (dead)\n", "unreached.txt")
+            "src/a.c: f: never true: if (dead)": ("death", 2), "src/a.c: f: never false: if (odd)": ("open", 1)}))
+        found = ["src/a.c:1:2: f: never true: if (dead)", "src/a.c:9:2: f: never true: if (dead)",
+                 "src/a.c:3:4: f: not evaluated: a ? b : c"]
+        self.assertEqual(branches.compare(found, known), ({"death": 2}, ["src/a.c: f: not evaluated: a ? b : c"],
+                                                          ["src/a.c: f: never false: if (odd)"]))
+        self.write("src/a.c: f: never true: if (dead)\n", "unreached.txt")
         self.assertRaises(ValueError, branches.explained, known)
+
+    def test_a_gap_stands_for_itself(self):
+        """Not for the same source in another function, nor for one more in this."""
+        known = self.write("[death] It is one.\nsrc/a.c: f: never true (2): if (dead)\n", "unreached.txt")
+        lines = [f"src/a.c:{line}:2: f: never true: if (dead)" for line in range(3)]
+        self.assertEqual(branches.compare(lines[:2], known), ({"death": 2}, [], []))
+        self.assertEqual(branches.compare(lines, known), ({"death": 2}, ["src/a.c: f: never true (3): if (dead)"], []))
+        self.assertEqual(branches.compare(lines[:1], known),
+                         ({"death": 1}, [], ["src/a.c: f: never true (2): if (dead)"]))
+        other = "src/a.c:9:2: g: never true: if (dead)"
+        self.assertEqual(branches.compare([*lines[:2], other], known),
+                         ({"death": 2}, ["src/a.c: g: never true: if (dead)"], []))
 
 
 if __name__ == "__main__":
