@@ -525,6 +525,40 @@ class Account(unittest.TestCase):
         self.assertEqual(self.open().of("x")["crashes"], [self.A])
 
 
+class Night(unittest.TestCase):
+    """The nightly workflow."""
+
+    OTHER_MINUTES = 60  # to install, to build, to triage and to merge
+
+    def setUp(self):
+        with open(os.path.join(SOURCE, ".github", "workflows", "nightly.yml"), encoding="utf-8") as file:
+            self.text = file.read()
+
+    def test_is_long_enough(self):
+        count = len(glob.glob(os.path.join(SOURCE, "fuzz", "fuzz_*.c")))
+        seconds = int(re.search(r"command: ci/fuzz --seconds (\d+)$", self.text, re.M).group(1))
+        job, *steps = map(int, re.findall(r"^ +timeout-minutes: (\d+)$", self.text, re.M))
+        needed = seconds / 60 * ((count + 1) // 2) + self.OTHER_MINUTES
+        self.assertLessEqual(needed, min([job, *steps]))
+        self.assertTrue(steps and max(steps) < job, "nothing is left for saving")
+
+    def test_saves_what_was_found(self):
+        steps = re.split(r"^      - ", self.text, flags=re.M)
+        saved = [step for step in steps if "uses: actions/cache/save@" in step]
+        self.assertEqual(len(saved), 1)
+        self.assertIn("if: always()", saved[0])
+        restored = next(step for step in steps if "uses: actions/cache/restore@" in step)
+        for path in ("build/fuzz/corpus", "build/fuzz/account.json"):
+            self.assertIn(f" {path}\n", saved[0])
+            self.assertIn(f" {path}\n", restored)
+        reports = next(step for step in steps if "uses: actions/upload-artifact@" in step)
+        self.assertIn("if: always()", reports)
+        self.assertIn("build/fuzz/crashes\n", reports)
+
+    def test_looks_at_coverage(self):
+        self.assertRegex(self.text, r"command: ci/fuzz --coverage\n")
+
+
 class Coverage(Tree):
     targets = {}
     SOURCE = """
