@@ -1,5 +1,6 @@
 /*
- * fiber_sanitizer: what AddressSanitizer and ThreadSanitizer are told of fibers; nothing where neither is on.
+ * fiber_sanitizer: what AddressSanitizer, ThreadSanitizer and Valgrind are told of fibers; nothing where there is none of
+ * them.
  */
 #ifndef EXPLORE_FIBER_SANITIZER_H
 #define EXPLORE_FIBER_SANITIZER_H
@@ -102,8 +103,16 @@ static inline void fiber_shadow_arrived(struct fiber_shadow *shadow)
 
 #else
 
+/* Valgrind needs no build of its own: where its header is, a program asks it, and outside it nobody answers. */
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#else
+#define VALGRIND_STACK_REGISTER(first, last) 0U
+#define VALGRIND_MAKE_MEM_UNDEFINED(address, bytes) ((void)0)
+#endif
+
 struct fiber_shadow {
-    char nothing;
+    char is_known; /* its stack is, as one to switch to */
 };
 
 static inline void fiber_shadow_adopt(struct fiber_shadow *shadow)
@@ -118,9 +127,11 @@ static inline void fiber_shadow_join(struct fiber_shadow *shadow)
 
 static inline void fiber_shadow_restart(struct fiber_shadow *shadow, const char *stack, size_t bytes)
 {
-    (void)shadow;
-    (void)stack;
-    (void)bytes;
+    if (!shadow->is_known)
+        (void)VALGRIND_STACK_REGISTER(stack, stack + bytes);
+    shadow->is_known = 1;
+    /* What lay below the stack pointer of frames that never returned was gone. */
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(stack, bytes);
 }
 
 static inline void fiber_shadow_leave(struct fiber_shadow *from, struct fiber_shadow *to)
