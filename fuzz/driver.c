@@ -2,6 +2,8 @@
  * driver: a main for where there is no engine, for gcc, Valgrind and every sanitizer.
  *
  *     fuzz_<target> FILE|FOLDER...             replays inputs
+ *     fuzz_<target> --alike FILE|FOLDER...     replays inputs once more, the last one first: each must mean the same,
+ *                                             whatever came before it
  *     fuzz_<target> --search SECONDS [SEED]    draws inputs and mutates them, without looking at coverage;
  *                                             what crashes is written to the file that FUZZ_CRASH names
  *     fuzz_<target> --time SECONDS [OPS]       runs drawn inputs of so many operations, says how fast
@@ -62,7 +64,25 @@ static double now(void)
 /* ---- replaying -----------------------------------------------------------------------------------------------------
  */
 
-static unsigned replay_file(const char *path)
+/* All that are to be replayed are found first: what else the process allocates moves the break. */
+static struct replay {
+    char *path;
+    uint64_t digest;
+} * replays;
+static size_t replay_count, replay_room;
+
+static void add_replay(const char *path)
+{
+    if (replay_count == replay_room) {
+        replay_room = 2 * replay_room + 64;
+        replays = realloc(replays, replay_room * sizeof *replays);
+    }
+    if (replays == NULL || (replays[replay_count].path = strdup(path)) == NULL)
+        exit(1);
+    replay_count++;
+}
+
+static uint64_t replay_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
     size_t bytes;
@@ -81,7 +101,28 @@ static unsigned replay_file(const char *path)
     memcpy(exact, input, bytes);
     (void)LLVMFuzzerTestOneInput(exact, bytes);
     free(exact);
-    return 1;
+    return fuzz_digest;
+}
+
+static void replay_all(void)
+{
+    for (size_t i = 0; i < replay_count; i++)
+        replays[i].digest = replay_file(replays[i].path);
+    (void)printf("fuzz_%s: %zu inputs replayed\n", fuzz_target.name, replay_count);
+}
+
+/* The last one first. Returns how many mean something else than before. */
+static size_t replay_backwards(void)
+{
+    size_t others = 0;
+
+    for (size_t i = replay_count; i-- > 0;) {
+        if (replay_file(replays[i].path) == replays[i].digest)
+            continue;
+        (void)fprintf(stderr, "fuzz_%s: means something else after others: %s\n", fuzz_target.name, replays[i].path);
+        others++;
+    }
+    return others;
 }
 
 struct folder {
@@ -97,28 +138,28 @@ static int is_no_hidden_file(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-static unsigned replay_or_keep(const char *path)
+static void find_or_keep(const char *path)
 {
     struct folder *folder;
     struct stat about;
 
-    if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode))
-        return replay_file(path);
+    if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode)) {
+        add_replay(path);
+        return;
+    }
     folder = malloc(sizeof *folder);
     if (folder == NULL)
         exit(1);
     (void)snprintf(folder->path, sizeof folder->path, "%s", path);
     folder->next = pending;
     pending = folder;
-    return 0;
 }
 
 /* By name. */
-static unsigned replay_folder(const char *path)
+static void find_in_folder(const char *path)
 {
     struct dirent **entries;
     int count = scandir(path, &entries, is_no_hidden_file, alphasort);
-    unsigned replayed = 0;
 
     if (count < 0) {
         (void)fprintf(stderr, "fuzz_%s: cannot read %s\n", fuzz_target.name, path);
@@ -128,27 +169,24 @@ static unsigned replay_folder(const char *path)
         char entry[2 * PATH_MAX];
 
         (void)snprintf(entry, sizeof entry, "%s/%s", path, entries[i]->d_name);
-        replayed += replay_or_keep(entry);
+        find_or_keep(entry);
         free(entries[i]);
     }
     free(entries);
-    return replayed;
 }
 
 /* A file, or all files in a folder and below it; hidden ones are no inputs. MemorySanitizer knows what scandir writes,
  * and not what fts does. */
-static unsigned replay(const char *path)
+static void find_inputs(const char *path)
 {
-    unsigned replayed = replay_or_keep(path);
-
+    find_or_keep(path);
     while (pending != NULL) {
         struct folder *folder = pending;
 
         pending = folder->next;
-        replayed += replay_folder(folder->path);
+        find_in_folder(folder->path);
         free(folder);
     }
-    return replayed;
 }
 
 /* ---- drawing -------------------------------------------------------------------------------------------------------
@@ -281,6 +319,7 @@ static int usage(FILE *out, const char *program, int status)
 {
     (void)fprintf(out,
                   "usage: %s [--walk=each] FILE|FOLDER...  replays inputs\n"
+                  "       --alike FILE|FOLDER...   the same, then backwards: each must mean the same again\n"
                   "       --search SECONDS [SEED]  draws inputs and mutates them\n"
                   "       --time SECONDS [OPS]     says how fast drawn inputs run\n"
                   "       --write FILE OPS SEED    writes a drawn input\n",
@@ -290,7 +329,7 @@ static int usage(FILE *out, const char *program, int status)
 
 int main(int argc, char **argv)
 {
-    unsigned replayed = 0;
+    bool again = false;
     int first = 1;
 
     (void)LLVMFuzzerInitialize(&argc, &argv);
@@ -310,12 +349,16 @@ int main(int argc, char **argv)
                     draw_input(strtoull(argv[first + 3], NULL, 0), (unsigned)strtoul(argv[first + 2], NULL, 0)));
         return 0;
     }
+    if (first < argc && strcmp(argv[first], "--alike") == 0) {
+        again = true;
+        first++;
+    }
     if (first == argc || argv[first][0] == '-') {
         fuzz_print_flags(stderr);
         return usage(stderr, argv[0], 2);
     }
     for (int i = first; i < argc; i++)
-        replayed += replay(argv[i]);
-    (void)printf("fuzz_%s: %u inputs replayed\n", fuzz_target.name, replayed);
-    return 0;
+        find_inputs(argv[i]);
+    replay_all();
+    return again && replay_backwards() != 0;
 }

@@ -12,10 +12,12 @@
 #include <string.h>
 
 #include "target.h"
+#include "wrap.h"
 
 enum { TEXT_MOST = 4096 };
 
 bool fuzz_walks_each;
+uint64_t fuzz_digest;
 
 static struct fuzz_program program;
 
@@ -29,6 +31,12 @@ void fuzz_fail(const char *format, ...)
     (void)fputc('\n', stderr);
     va_end(arguments);
     abort();
+}
+
+void fuzz_note(uint64_t what)
+{
+    fuzz_digest = kit_wrap_multiply(fuzz_digest ^ what, UINT64_C(0x9E3779B97F4A7C15));
+    fuzz_digest ^= fuzz_digest >> 32;
 }
 
 void fuzz_print_flags(FILE *out)
@@ -92,6 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
 {
     static char text[TEXT_MOST + 1];
 
+    fuzz_digest = 0;
     if (fuzz_target.kinds == NULL) {
         bytes = bytes < TEXT_MOST ? bytes : TEXT_MOST;
         if (bytes > 0)

@@ -7,8 +7,10 @@
 
 #include "arena.h"
 #include "cache.h"
+#include "depot.h"
 #include "heap.h"
 #include "options.h"
+#include "os.h"
 #include "pattern.h"
 #include "place.h"
 
@@ -36,6 +38,9 @@ static const uint32_t decays_ms[] = {UINT32_MAX, 0, 8, 64};
 static char *memory[PLAYER_ARENAS];
 static size_t handed_out[PLAYER_ARENAS];
 static size_t quiet_region_bytes;
+
+/* When the program began. */
+static uint64_t calls_before[HS_OS_CALL_KINDS], purged_bytes_before;
 
 /* ---- content -------------------------------------------------------------------------------------------------------
  */
@@ -113,6 +118,7 @@ static bool is_aligned(const void *block, size_t alignment)
 
 bool player_settle(struct player_slot *slot, void *block, size_t bytes, size_t alignment, unsigned arena)
 {
+    fuzz_note((uintptr_t)block);
     if (block == NULL) {
         player_refused(bytes, alignment, arena);
         return false;
@@ -261,7 +267,7 @@ static uint64_t tell_time(void)
     return player_now_ms;
 }
 
-/* Fills a bin more than once, so that the arena's depot has its memory, too, and the depot is emptied. */
+/* Fills a bin more than once, and the depot behind it is emptied. */
 static void warm_up_cache(void)
 {
     enum { BLOCKS = 3 * HS_BIN_SLOTS_MOST };
@@ -337,15 +343,57 @@ static void set_options(uint8_t options)
     hs_options.check_every = (options & PLAYER_CHECK) != 0 ? PLAYER_CHECK_EVERY : 0;
 }
 
+static void unmap_slabs(struct hs_slab **slabs)
+{
+    while (*slabs != NULL) {
+        struct hs_slab *slab = *slabs;
+
+        *slabs = slab->next;
+        (void)hs_os_unmap(slab, HS_SLAB_BYTES);
+    }
+}
+
+/* An empty depot keeps memory for magazines, some of it unused, and notes by what it was emptied before. */
+static void forget_depot(struct hs_depot *depot)
+{
+    if (depot->sorting != NULL) { /* room that the OS would not take back, and now does */
+        warm_up_cache();
+        make_quiet();
+    }
+    unmap_slabs(&depot->slabs);
+    unmap_slabs(&depot->unwanted_slabs);
+    depot->empty = depot->fresh = NULL;
+    depot->fresh_count = 0;
+    hs_store_relaxed(&depot->arena_bytes, 0);
+    depot->sent_bytes = depot->asked_at_ms = 0;
+    depot->seen_taken = hs_load_relaxed(&depot->taken);
+}
+
 /* What is kept of large blocks depends on how many there were lately, and what of pages on who was to give them back;
- * when either is looked at, and the heap, on a thread's count of its calls. */
+ * when either is looked at, and the heap, on a thread's count of its calls; and next fit goes on where it left off. */
 static void forget_past(void)
 {
+    forget_depot(hs_heap_table_arena(0)->depot);
     hs_thread()->frees = 0;
     hs_thread()->slow_path_count = 0;
+    hs_store_relaxed(&hs_heap_table_arena(0)->cursor_list, HS_LISTS - 1);
     hs_store_relaxed(&hs_heap_table_arena(0)->purge_due_ms, 0);
     hs_heap_large.peak_bytes = hs_heap_large.last_peak_bytes = hs_heap_large.bytes;
     hs_heap_large.seen_region_bytes = hs_load_relaxed(&hs_arena_all_region_bytes);
+}
+
+static void remember_calls(void)
+{
+    for (unsigned i = 0; i < HS_OS_CALL_KINDS; i++)
+        calls_before[i] = hs_load_relaxed(&hs_os_calls[i]);
+    purged_bytes_before = hs_load_relaxed(&hs_os_purged_bytes);
+}
+
+static void note_calls(void)
+{
+    for (unsigned i = 0; i < HS_OS_CALL_KINDS; i++)
+        fuzz_note(hs_load_relaxed(&hs_os_calls[i]) - calls_before[i]);
+    fuzz_note(hs_load_relaxed(&hs_os_purged_bytes) - purged_bytes_before);
 }
 
 void player_begin(const struct fuzz_program *program)
@@ -354,6 +402,7 @@ void player_begin(const struct fuzz_program *program)
     player.burst_left = PLAYER_BURST_BLOCKS;
     player.options = player_options_of(program);
     player_now_ms += between_programs_ms;
+    forget_past();
     place_program();
     hs_options.decay_ms = decays_ms[decay_of(program)];
     for (unsigned i = 0; i < PLAYER_ARENAS; i++)
@@ -364,7 +413,7 @@ void player_begin(const struct fuzz_program *program)
         heapster_set_strategy((enum heapster_strategy)(program->header[0] & 3)) != 0)
         fuzz_fail("set_strategy failed");
     hs_options.mmap_threshold = HS_MMAP_THRESHOLD_DEFAULT;
-    forget_past();
+    remember_calls();
 }
 
 void player_play(const struct fuzz_program *program)
@@ -406,6 +455,7 @@ void player_end(void)
     hs_options.decay_ms = UINT32_MAX;
     set_options(0);
     end_cache();
+    note_calls();
     expect_nothing_used();
     if (hs_load_relaxed(&hs_arena_all_region_bytes) != quiet_region_bytes || hs_large_all_cached_bytes() != 0 ||
         has_a_programs_region())

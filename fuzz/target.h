@@ -59,6 +59,10 @@ extern const struct fuzz_target fuzz_target;
 /* Whether the walker looks after every operation, and not only at the end: --walk=each, or FUZZ_WALK=each. */
 extern bool fuzz_walks_each;
 
+/* What the allocator did with an input, as a number: targets note what an input is to mean the same by. */
+extern uint64_t fuzz_digest;
+void fuzz_note(uint64_t what);
+
 /* What was found wrong ends the process, by abort, with one line. */
 _Noreturn void fuzz_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,6 +1,6 @@
 /*
- * fiber_sanitizer: what AddressSanitizer, ThreadSanitizer and Valgrind are told of fibers; nothing where there is none of
- * them.
+ * fiber_sanitizer: what AddressSanitizer, ThreadSanitizer and Valgrind are told of fibers; nothing where there is none
+ * of them.
  */
 #ifndef EXPLORE_FIBER_SANITIZER_H
 #define EXPLORE_FIBER_SANITIZER_H
