@@ -3,8 +3,7 @@
  *
  * The tail, from its end on, counts the calls between one that fails and the next: 0 0 2 fails the first, the second
  * and the fifth; place.h says why each process counts alike. Goal: no memory is NULL and ENOMEM, with the heap, the
- * blocks and the account as they were. Oracle: player.h; NULL without a reason counts as wrong up to the first call
- * that failed.
+ * blocks and the account as they were, and gone with the operation during which a call failed. Oracle: player.h.
  */
 #include <errno.h>
 
@@ -32,6 +31,7 @@ static bool fails(enum hs_os_call call)
         return false;
     }
     player.may_fail = true;
+    player.may_leak |= call == HS_OS_MUNMAP;
     aim();
     if (call != HS_OS_MMAP && call != HS_OS_MREMAP)
         errno = ENOMEM; /* as the kernel would */
@@ -47,6 +47,7 @@ static void run(const struct fuzz_program *program)
     aim();
     hs_os_fault = fails;
     for (unsigned i = 0; i < program->op_count; i++) {
+        player.may_fail = false;
         player_perform(&program->ops[i]);
         if (fuzz_walks_each)
             player_check_heap(HEAPSTER_CHECK_AT_REST);

@@ -83,22 +83,30 @@ bool place_is_a_programs(const void *address)
     return (uintptr_t)address >= program() && (uintptr_t)address < area + LEAVES * LEAF_BYTES;
 }
 
-static void leave_program(void)
+bool place_leave_program(void)
 {
-    if (next > program())
-        (void)munmap((void *)program(), next - program());
+    char *first = (char *)program();
+    size_t bytes = next > program() ? next - program() : 0;
+    void *found;
+
+    if (area == 0 || bytes == 0)
+        return true;
+    next = program();
+    found = mmap(first, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (found != MAP_FAILED && found != first)
+        (void)munmap(found, bytes);
+    (void)munmap(first, bytes);
+    return found == first;
 }
 
 void place_between_programs(void)
 {
-    leave_program();
     next = area;
     end = program();
 }
 
 void place_program(void)
 {
-    leave_program();
     next = program();
     end = area + LEAVES * LEAF_BYTES;
 }

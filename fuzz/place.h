@@ -16,10 +16,13 @@
 
 /* Once, before anything is mapped that is to lie in the area. */
 void place_start(void);
-/* The next mapping goes to the beginning of a part, where nothing is mapped that anybody knows of. Ends that were cut
- * off an aligned mapping while munmap was made to fail stay behind in a program's part: these go. */
+/* The next mapping goes to the beginning of a part, where nothing is mapped that anybody knows of. */
 void place_between_programs(void);
 void place_program(void);
 bool place_is_a_programs(const void *address);
+
+/* What is still mapped in the program's part goes. False if there was anything: by rights only the ends that were cut off
+ * an aligned mapping while munmap was made to fail. */
+bool place_leave_program(void);
 
 #endif

@@ -238,6 +238,12 @@ static void start_cache(bool on)
     hs_thread()->has_no_cache = !on;
 }
 
+static void expect_unmapped(void)
+{
+    if (!place_leave_program() && !player.may_leak)
+        fuzz_fail("something stays mapped that the heap does not know of");
+}
+
 /* The heap as every program finds it: QUIET_BYTES of free memory, and nothing else. */
 static void make_quiet(void)
 {
@@ -245,6 +251,7 @@ static void make_quiet(void)
 
     hs_options.mmap_threshold = 2 * QUIET_BYTES;
     (void)heapster_trim(0);
+    expect_unmapped();
     place_between_programs();
     start_cache(false);
     block = heapster_malloc(QUIET_BYTES);
@@ -460,6 +467,7 @@ void player_end(void)
     if (hs_load_relaxed(&hs_arena_all_region_bytes) != quiet_region_bytes || hs_large_all_cached_bytes() != 0 ||
         has_a_programs_region())
         make_quiet();
+    expect_unmapped();
 }
 
 void player_print_header(FILE *out, const struct fuzz_program *program)

@@ -6,9 +6,10 @@
  *   - a block is aligned, long enough, apart from every other live one, zeroed where it has to be, or with option fill
  *     filled; realloc keeps content;
  *   - NULL comes with ENOMEM or EINVAL and only where there is a reason for it: a size or an alignment that nothing can
- *     serve, an arena on a small buffer, an OS call that was made to fail;
+ *     serve, an arena on a small buffer, an OS call that was made to fail during the operation;
  *   - success leaves errno alone, and free does always;
- * and at the end, or after each operation, the walker, and the account: what is live is what was never freed.
+ * and at the end, or after each operation, the walker, and the account: what is live is what was never freed, and what
+ * was mapped is unmapped.
  *
  * A slot holds one block. An operation that makes one in a slot that is taken frees the old one first; one that needs a
  * block and finds none does nothing. Lanes 0 to 3 name first-class arenas, made when they are first used.
@@ -79,7 +80,8 @@ struct player {
     struct player_slot slots[FUZZ_SLOTS];
     uint32_t live; /* bit k: slot k has a block */
     struct player_arena arenas[PLAYER_ARENAS];
-    bool may_fail;   /* OS calls are made to fail */
+    bool may_fail;   /* an OS call was made to fail during this operation */
+    bool may_leak;   /* munmap was, during this program */
     uint8_t options; /* enum player_option */
     uint64_t born;
     size_t burst_left; /* blocks that bursts may still allocate */
