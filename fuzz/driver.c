@@ -23,7 +23,10 @@
 #include "rng.h"
 #include "target.h"
 
-enum { INPUT_MOST = 1 << 16, POOL = 256, CHECK_EVERY = 64, OPS_DEFAULT = 64 };
+enum { INPUT_MOST = 1 << 16, POOL = 256, CHECK_EVERY = 64, OPS_DEFAULT = 64, HANG_SECONDS = 120 };
+
+/* The sanitizers', where one is linked in. */
+void set_death_callback(void (*callback)(void)) __asm__("__sanitizer_set_death_callback") __attribute__((weak));
 
 static uint8_t input[INPUT_MOST];
 static struct kit_rng chance;
@@ -239,7 +242,7 @@ static void add_number(struct line *line, uint64_t number)
     add_text(line, digits + first);
 }
 
-static void say_found(int number)
+static void say_found(const char *how, unsigned number)
 {
     struct line line = {.length = 0};
 
@@ -247,8 +250,9 @@ static void say_found(int number)
     add_text(&line, fuzz_target.name);
     add_text(&line, ": found by input ");
     add_number(&line, searched_inputs);
-    add_text(&line, ", signal ");
-    add_number(&line, (unsigned)number);
+    add_text(&line, how);
+    if (number != 0)
+        add_number(&line, number);
     add_text(&line, "\n");
     (void)!write(STDERR_FILENO, line.text, line.length);
 }
@@ -257,18 +261,28 @@ static void keep_crash(int number)
 {
     (void)signal(number, SIG_DFL);
     write_input(crash_path, searched_bytes);
-    say_found(number);
+    say_found(", signal ", (unsigned)number);
     (void)raise(number);
 }
 
+/* A sanitizer that has found something ends the process without a signal. */
+static void keep_at_death(void)
+{
+    write_input(crash_path, searched_bytes);
+    say_found(", a sanitizer", 0);
+}
+
+/* SIGALRM: an input that does not end. */
 static void catch_crashes(void)
 {
-    static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
+    static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGALRM};
     const char *path = getenv("FUZZ_CRASH");
 
     crash_path = path != NULL ? path : "crash";
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         (void)signal(numbers[i], keep_crash);
+    if (set_death_callback != NULL)
+        set_death_callback(keep_at_death);
 }
 
 static void search(double seconds, uint64_t seed)
@@ -280,6 +294,8 @@ static void search(double seconds, uint64_t seed)
     catch_crashes();
     chance.state = seed;
     do {
+        if (runs % CHECK_EVERY == 0)
+            (void)alarm(HANG_SECONDS);
         if (runs % 8 == 0)
             bytes = draw_input(kit_rng_next(&chance), (unsigned)kit_rng_below(&chance, OPS_DEFAULT) + 1);
         else
@@ -289,6 +305,7 @@ static void search(double seconds, uint64_t seed)
         (void)LLVMFuzzerTestOneInput(input, bytes);
         runs++;
     } while (runs % CHECK_EVERY != 0 || now() - began < seconds);
+    (void)alarm(0);
     (void)printf("fuzz_%s: %llu inputs in %.1f s, nothing found\n", fuzz_target.name, (unsigned long long)runs,
                  now() - began);
 }
