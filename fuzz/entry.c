@@ -14,8 +14,6 @@
 #include "target.h"
 #include "wrap.h"
 
-enum { TEXT_MOST = 4096 };
-
 bool fuzz_walks_each;
 uint64_t fuzz_digest;
 
@@ -98,11 +96,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
 {
-    static char text[TEXT_MOST + 1];
+    static char text[FUZZ_TEXT_MOST + 1];
 
     fuzz_digest = 0;
     if (fuzz_target.kinds == NULL) {
-        bytes = bytes < TEXT_MOST ? bytes : TEXT_MOST;
+        bytes = bytes < FUZZ_TEXT_MOST ? bytes : FUZZ_TEXT_MOST;
         if (bytes > 0)
             memcpy(text, input, bytes);
         text[bytes] = '\0';

@@ -144,15 +144,22 @@ static void cut_run(unsigned index, size_t bytes)
         fuzz_fail("a run was cut elsewhere");
 }
 
-/* A check that is wrong in one bit is never right for the same extent; put right again, it is. */
+/* A tag that is wrong in one bit of its check or its extent is never right; put right again, it is. Of the extent by
+ * the multiplier that the fuzzers have, for which no such difference is lost in the bits that are kept. */
 static void damage(unsigned index, unsigned bit)
 {
     struct hs_block *block = tag_of(index);
+    uint32_t extent = block->extent;
     uint16_t check = block->check;
 
-    block->check = (uint16_t)(check ^ 1U << bit % 16);
+    bit %= 48;
+    if (bit < 16)
+        block->check = (uint16_t)(check ^ 1U << bit);
+    else
+        block->extent = extent ^ 1U << (bit - 16);
     if (hs_block_is_intact(block))
-        fuzz_fail("a wrong check of block %u was taken for right", index);
+        fuzz_fail("a tag of block %u, wrong in bit %u, was taken for right", index, bit);
+    block->extent = extent;
     block->check = check;
 }
 

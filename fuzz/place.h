@@ -21,8 +21,8 @@ void place_between_programs(void);
 void place_program(void);
 bool place_is_a_programs(const void *address);
 
-/* What is still mapped in the program's part goes. False if there was anything: by rights only the ends that were cut off
- * an aligned mapping while munmap was made to fail. */
+/* What is still mapped in the program's part goes. False if there was anything: by rights only the ends that were cut
+ * off an aligned mapping while munmap was made to fail. */
 bool place_leave_program(void);
 
 #endif

@@ -2,6 +2,7 @@
  * print: an input as a program to read, one operation a line, and the dictionary of sizes.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "target.h"
 
@@ -23,8 +24,10 @@ static bool read_input(const char *path, size_t *bytes)
     return true;
 }
 
+/* As much of it as is run. */
 static void print_text(const uint8_t *text, size_t bytes)
 {
+    bytes = strnlen((const char *)text, bytes < FUZZ_TEXT_MOST ? bytes : FUZZ_TEXT_MOST);
     (void)putchar('"');
     for (size_t i = 0; i < bytes; i++) {
         if (text[i] >= ' ' && text[i] < 0x7F && text[i] != '"' && text[i] != '\\')

@@ -56,6 +56,9 @@ struct fuzz_target {
 
 extern const struct fuzz_target fuzz_target;
 
+/* An input that is text ends there, or with its first NUL. */
+enum { FUZZ_TEXT_MOST = 4096 };
+
 /* Whether the walker looks after every operation, and not only at the end: --walk=each, or FUZZ_WALK=each. */
 extern bool fuzz_walks_each;
 
