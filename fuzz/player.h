@@ -136,7 +136,13 @@ void player_end(void);
 /* All operations of the program, with the walker after each where that was asked for. */
 void player_play(const struct fuzz_program *program);
 
+/* As C, all of it; or in parts, where a target has something to add: what comes before main, whose head comment ends
+ * with `note`, if there is one; the begin of main; the operations; the end of main. */
 void player_emit(FILE *out, const struct fuzz_program *program);
+void player_emit_begin(FILE *out, const struct fuzz_program *program, const char *note);
+void player_emit_main(FILE *out, const struct fuzz_program *program);
+void player_emit_ops(FILE *out, const struct fuzz_program *program);
+void player_emit_end(FILE *out);
 
 /* ---- for player_calls.c -------------------------------------------------------------------------------------------
  */
