@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "emit.h"
 #include "player.h"
 #include "report.h"
 
@@ -270,6 +271,83 @@ static void print_header(FILE *out, const struct fuzz_program *program)
                   program->header[2] / MISUSES % CALLS, program->header[3]);
 }
 
+/* ---- as C ----------------------------------------------------------------------------------------------------------
+ */
+
+static void emit_foreign(FILE *out, enum misuse misuse, enum call call, unsigned offset)
+{
+    static const char *const names_of_calls[CALLS] = {"free", "free_sized", "free_aligned_sized"};
+
+    (void)fprintf(out, "misuse_%s_foreign(%u);\n", misuse == REALLOC_FOREIGN ? "realloc" : names_of_calls[call],
+                  offset);
+}
+
+/* An overwritten byte beside the block is a hint of the left neighbour's, which nobody verifies alone. */
+static void emit_overwritten(FILE *out, enum misuse misuse, bool is_outside_heap, unsigned wanted, unsigned offset)
+{
+    unsigned bytes = 1 + offset % HS_TAG_BYTES;
+
+    if (misuse == UNDERFLOW_TAG && bytes == 1)
+        (void)fprintf(out, "misuse_nothing(\"a hint alone is not verified\");\n");
+    else
+        (void)fprintf(out, "misuse_overwritten_tag(pick(%u, %s), %u, %s);\n", wanted,
+                      is_outside_heap ? "true" : "false", bytes, misuse == OVERFLOW_TAG ? "true" : "false");
+}
+
+static void emit_misuse_call(FILE *out, enum misuse misuse, enum call call, unsigned wanted, unsigned offset)
+{
+    static const char *const uses[] = {"double_free", "realloc_freed", "usable_size_freed"};
+
+    switch (misuse) {
+    case DOUBLE_FREE:
+    case REALLOC_FREED:
+    case USABLE_SIZE_FREED:
+        (void)fprintf(out, "misuse_%s(pick(%u, false));\n", uses[misuse], wanted);
+        break;
+    case FREE_INTERIOR:
+    case REALLOC_INTERIOR:
+        (void)fprintf(out, "misuse_interior(pick(%u, false), %u, %s);\n", wanted, offset,
+                      misuse == REALLOC_INTERIOR ? "true" : "false");
+        break;
+    case WRONG_ALIGNMENT:
+        (void)fprintf(out, "misuse_wrong_alignment(pick(%u, false), %u);\n", wanted,
+                      call == BY_FREE ? 3 + 2 * offset : 0);
+        break;
+    default:
+        (void)fprintf(out, "misuse_wrong_size(pick(%u, false), %u, %s, %s);\n", wanted, 1 + offset,
+                      offset % 2 != 0 ? "true" : "false", call == BY_FREE_ALIGNED_SIZED ? "true" : "false");
+    }
+}
+
+static void emit_misuse_of(FILE *out, const struct fuzz_program *program)
+{
+    enum misuse misuse = (enum misuse)(program->header[2] % MISUSES);
+    enum call call = (enum call)(program->header[2] / MISUSES % CALLS);
+    unsigned wanted = program->header[3], offset = wanted * 7U + program->header[2];
+
+    (void)fprintf(out, "    /* With Heapster: \"heapster: %s: \", and an abort. */\n    ", names[misuse]);
+    if (misuse == FREE_FOREIGN || misuse == REALLOC_FOREIGN)
+        emit_foreign(out, misuse, call, offset);
+    else if (misuse == OVERFLOW_TAG || misuse == UNDERFLOW_TAG)
+        emit_overwritten(out, misuse, (program->header[0] & 4) == 0, wanted, offset);
+    else
+        emit_misuse_call(out, misuse, call, wanted, offset);
+}
+
+static const char note[] =
+    "What it does in the end is wrong. With Heapster it ends by abort, after one line on standard error; with another\n"
+    " * malloc anything may happen.";
+
+static void emit(FILE *out, const struct fuzz_program *program)
+{
+    player_emit_begin(out, program, note);
+    (void)fprintf(out, "%s\n", emit_misuse);
+    player_emit_main(out, program);
+    player_emit_ops(out, program);
+    emit_misuse_of(out, program);
+    player_emit_end(out);
+}
+
 const struct fuzz_target fuzz_target = {
     .name = "misuse",
     .serves_large = true,
@@ -279,5 +357,5 @@ const struct fuzz_target fuzz_target = {
     .prepare = prepare,
     .run = run,
     .print_header = print_header,
-    .emit = player_emit,
+    .emit = emit,
 };
