@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "emit.h"
 #include "os.h"
 #include "player.h"
 
@@ -56,6 +57,43 @@ static void run(const struct fuzz_program *program)
     player_end();
 }
 
+/* ---- as C ----------------------------------------------------------------------------------------------------------
+ */
+
+static const char note[] =
+    "The input makes calls of the OS fail, those that FAILING names. Plain C cannot do that. With -DWITH_HEAPSTER\n"
+    " * -DWITH_FAULTS and libheapster.a, whose own gate is used, they fail, too, but other addresses may mean other\n"
+    " * calls: `fuzz_faults INPUT` replays exactly.";
+
+static void emit_failing(FILE *out, const struct fuzz_program *program)
+{
+    struct fuzz_tail tail = {program->tail, program->tail_bytes};
+    unsigned call = 0;
+
+    (void)fprintf(out, "/* Which of all calls of the OS fail, counted from 1 on; 0 ends them. */\n#define FAILING {");
+    while (tail.left > 0) {
+        call += 1U + fuzz_tail_next(&tail);
+        (void)fprintf(out, "%u, ", call);
+    }
+    (void)fprintf(out, "0}\n\n");
+}
+
+static void emit(FILE *out, const struct fuzz_program *program)
+{
+    bool any_fails = program->tail_bytes > 0;
+
+    if (any_fails)
+        emit_failing(out, program);
+    player_emit_begin(out, program, any_fails ? note : NULL);
+    if (any_fails)
+        (void)fprintf(out, "%s\n", emit_faults);
+    player_emit_main(out, program);
+    (void)fprintf(out, "    HEAPSTER(heapster_trim(0));\n%s", any_fails ? "    start_failing();\n" : "");
+    player_emit_ops(out, program);
+    (void)fprintf(out, "%s", any_fails ? "    stop_failing();\n" : "");
+    player_emit_end(out);
+}
+
 const bool player_is_plain = false;
 
 const struct fuzz_target fuzz_target = {
@@ -69,5 +107,5 @@ const struct fuzz_target fuzz_target = {
     .prepare = player_prepare,
     .run = run,
     .print_header = player_print_header,
-    .emit = player_emit,
+    .emit = emit,
 };
