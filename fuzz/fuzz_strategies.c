@@ -12,6 +12,7 @@
 
 #include "arena.h"
 #include "cache.h"
+#include "emit.h"
 #include "heap.h"
 #include "heapster.h"
 #include "model.h"
@@ -289,6 +290,51 @@ static void print_header(FILE *out, const struct fuzz_program *program)
     (void)fprintf(out, "threads' heap: strategy %u\n", program->header[0] & 3U);
 }
 
+/* ---- as C ----------------------------------------------------------------------------------------------------------
+ */
+
+static const char note[] = "Any malloc plays the program once; Heapster in an arena of BUFFER_BYTES under each "
+                           "strategy, and then in the heap\n"
+                           " * of threads, for which HEAPSTER_OPTIONS=cache=off is another run. Contents are verified "
+                           "as everywhere; where blocks\n"
+                           " * have to lie only the model says, which `fuzz_strategies INPUT` asks.";
+
+static void emit_op(FILE *out, const struct fuzz_op *op)
+{
+    (void)fprintf(out, "    ");
+    /* realloc to 0 bytes is tried on no block alone. */
+    if (op->kind == REALLOC && op->bytes == 0)
+        (void)fprintf(out, "release(%u); ", op->slot);
+    if (op->kind == FREE || is_beyond(op))
+        (void)fprintf(out, "release(%u);\n", op->slot);
+    else if (op->kind == CALLOC)
+        (void)fprintf(out, "play_calloc(where, %u, 1, %zuU);\n", op->slot, op->bytes);
+    else if (op->kind == ALIGNED_ALLOC)
+        (void)fprintf(out, "play_aligned_alloc(where, %u, %zuU, %zuU);\n", op->slot, op->alignment, op->bytes);
+    else if (op->kind == REALLOC)
+        (void)fprintf(out, "play_realloc(where, %u, %zuU);\n", op->slot, op->bytes);
+    else
+        (void)fprintf(out, "play_malloc(where, %u, %zuU);\n", op->slot, op->bytes);
+}
+
+static void emit(FILE *out, const struct fuzz_program *program)
+{
+    emit_head(out, note);
+    (void)fprintf(out, "decay_ms=%u", (unsigned)UINT32_MAX);
+    emit_text(out, 0, BUFFER_BYTES);
+    (void)fprintf(out, "static void program(int where)\n{\n    (void)where;\n");
+    for (unsigned i = 0; i < program->op_count; i++)
+        emit_op(out, &program->ops[i]);
+    (void)fprintf(out,
+                  "}\n\n"
+                  "int main(int argc, char **argv)\n{\n"
+                  "    (void)argc;\n    begin(argv, %d);\n"
+                  "    for (int where = STRICT ? ARENAS : 0; where >= 0; where--) {\n"
+                  "        program(where);\n        HEAPSTER(play_check(HEAPSTER_CHECK_AT_REST));\n"
+                  "        release_all();\n    }\n    end();\n    return 0;\n}\n",
+                  program->header[0] & 3);
+}
+
 const struct fuzz_target fuzz_target = {
     .name = "strategies",
     .serves_large = true,
@@ -297,4 +343,5 @@ const struct fuzz_target fuzz_target = {
     .prepare = prepare,
     .run = run,
     .print_header = print_header,
+    .emit = emit,
 };
