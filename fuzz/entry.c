@@ -3,7 +3,7 @@
  * asks of a target:
  *
  *     --print FILE     the input as a program to read
- *     --emit-c FILE    the same as C, for any malloc
+ *     --emit-c FILE    the same as C, for any malloc; not of every target
  *     --dictionary     the sizes around every boundary, as engines read them
  *     --walk=each      the walker looks after every operation; so does FUZZ_WALK=each
  */

@@ -274,4 +274,5 @@ const struct fuzz_target fuzz_target = {
     .kind_count = KINDS,
     .run = run,
     .print_header = print_header,
+    .why_no_c = "tags are written and merged on a bare region, below any malloc",
 };

@@ -249,4 +249,10 @@ static const char *const words[] = {"strategy=",   "first",
                                     "09551615",    "18446744073709551616",
                                     NULL};
 
-const struct fuzz_target fuzz_target = {.name = "options", .prepare = prepare, .run_text = run_text, .words = words};
+const struct fuzz_target fuzz_target = {
+    .name = "options",
+    .prepare = prepare,
+    .run_text = run_text,
+    .words = words,
+    .why_no_c = "the input is the text of HEAPSTER_OPTIONS, for the parser; --print shows it",
+};

@@ -298,5 +298,5 @@ const struct fuzz_target fuzz_target = {
     .prepare = prepare,
     .run = run,
     .print_header = print_header,
-    .why_no_c = "threads and a schedule are none; --print has both, with a token for heapster-explore",
+    .why_no_c = "of threads C does not set the schedule; --print has it, with a token for heapster-explore",
 };

@@ -49,7 +49,7 @@ struct fuzz_target {
     const char *const *words;           /* which that text is made of; ends with NULL */
     /* Prints the header as words; NULL: it means nothing. */
     void (*print_header)(FILE *out, const struct fuzz_program *program);
-    /* Prints the program as C; NULL: it cannot, and the next says why. */
+    /* Prints the program as C (emit.h); NULL: it cannot, and the next says why. */
     void (*emit)(FILE *out, const struct fuzz_program *program);
     const char *why_no_c;
 };
