@@ -168,6 +168,10 @@ HELPER void misuse_overwritten_tag(struct slot *slot, size_t bytes, bool is_over
     tag = hide_block(is_overflow ? slot->block + malloc_usable_size(slot->block) : slot->block - TAG_BYTES);
     memcpy(kept, tag, sizeof kept);
     memset(is_overflow ? tag : tag + sizeof kept - bytes, 'A', bytes);
+    if (memcmp(tag, kept, sizeof kept) == 0) {
+        misuse_nothing("the tag held the same before");
+        return;
+    }
     free(slot->block);
     memcpy(tag, kept, sizeof kept);
 }
