@@ -174,23 +174,36 @@ void player_emit_main(FILE *out, const struct fuzz_program *program)
                   program->header[0] & 3);
 }
 
+static void emit_op(FILE *out, const struct fuzz_op *op, size_t *burst_left)
+{
+    if (player_passes_over(op))
+        (void)fprintf(out, "/* %s of %zu bytes is left out */\n", player_kinds[op->kind - 1].name, op->bytes);
+    else if ((player_kinds[op->kind - 1].fields & FUZZ_SLOT) != 0)
+        emit_slot(out, op);
+    else
+        emit_on_heap(out, op, burst_left);
+}
+
 void player_emit_ops(FILE *out, const struct fuzz_program *program)
 {
     size_t burst_left = PLAYER_BURST_BLOCKS;
 
     for (unsigned i = 0; i < program->op_count; i++) {
-        const struct fuzz_op *op = &program->ops[i];
-
         (void)fprintf(out, "    ");
         if (decay_ms_of(program) != 0)
             (void)fprintf(out, "HEAPSTER(usleep(1000)); ");
-        if (player_passes_over(op))
-            (void)fprintf(out, "/* %s of %zu bytes is left out */\n", player_kinds[op->kind - 1].name, op->bytes);
-        else if ((player_kinds[op->kind - 1].fields & FUZZ_SLOT) != 0)
-            emit_slot(out, op);
-        else
-            emit_on_heap(out, op, &burst_left);
+        emit_op(out, &program->ops[i], &burst_left);
     }
+}
+
+void player_print_op(FILE *out, const struct fuzz_program *program, unsigned index)
+{
+    static size_t burst_left;
+
+    if (index == 0)
+        burst_left = PLAYER_BURST_BLOCKS;
+    player.options = player_options_of(program);
+    emit_op(out, &program->ops[index], &burst_left);
 }
 
 void player_emit_end(FILE *out)

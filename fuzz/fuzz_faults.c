@@ -107,5 +107,6 @@ const struct fuzz_target fuzz_target = {
     .prepare = player_prepare,
     .run = run,
     .print_header = player_print_header,
+    .print_op = player_print_op,
     .emit = emit,
 };

@@ -357,5 +357,6 @@ const struct fuzz_target fuzz_target = {
     .prepare = prepare,
     .run = run,
     .print_header = print_header,
+    .print_op = player_print_op,
     .emit = emit,
 };

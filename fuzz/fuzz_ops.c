@@ -16,5 +16,6 @@ const struct fuzz_target fuzz_target = {
     .prepare = player_prepare,
     .run = player_play,
     .print_header = player_print_header,
+    .print_op = player_print_op,
     .emit = player_emit,
 };

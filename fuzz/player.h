@@ -118,6 +118,9 @@ void player_print_header(FILE *out, const struct fuzz_program *program);
 /* The same as HEAPSTER_OPTIONS has it, which knows no time but the clock's. */
 void player_print_options(FILE *out, const struct fuzz_program *program);
 
+/* What the operation comes to, as --emit-c has it: from the first to the last. */
+void player_print_op(FILE *out, const struct fuzz_program *program, unsigned index);
+
 /* What byte 2 chooses. */
 uint8_t player_options_of(const struct fuzz_program *program);
 

@@ -38,24 +38,36 @@ static void print_text(const uint8_t *text, size_t bytes)
     (void)puts("\"");
 }
 
-static void print_op(unsigned number, const struct fuzz_op *op)
+static void print_field(bool is_there, const char *name, size_t value)
 {
+    if (is_there)
+        (void)printf(" %s %zu", name, value);
+}
+
+/* As the input has them: what they come to depends on the kind. */
+static void print_fields(unsigned fields, const struct fuzz_op *op)
+{
+    print_field((fields & FUZZ_LANE) != 0, "lane", op->lane);
+    print_field((fields & FUZZ_SLOT) != 0, "slot", op->slot);
+    print_field((fields & FUZZ_BYTES) != 0, "bytes", op->bytes);
+    print_field((fields & FUZZ_ALIGNMENT) != 0, "alignment", op->alignment);
+    print_field((fields & FUZZ_COUNT) != 0, "count", op->count);
+    print_field((fields & FUZZ_EXTRA) != 0, "extra", op->extra);
+}
+
+static void print_op(unsigned index)
+{
+    const struct fuzz_op *op = &program.ops[index];
     const struct fuzz_kind *kind = &fuzz_target.kinds[op->kind - 1];
 
-    (void)printf("%4u  %-20s", number, kind->name);
-    if (kind->fields & FUZZ_LANE)
-        (void)printf(" lane %u", op->lane);
-    if (kind->fields & FUZZ_SLOT)
-        (void)printf(" slot %u", op->slot);
-    if (kind->fields & FUZZ_BYTES)
-        (void)printf(" bytes %zu", op->bytes);
-    if (kind->fields & FUZZ_ALIGNMENT)
-        (void)printf(" alignment %zu", op->alignment);
-    if (kind->fields & FUZZ_COUNT)
-        (void)printf(" count %u", op->count);
-    if (kind->fields & FUZZ_EXTRA)
-        (void)printf(" extra %u", op->extra);
-    (void)putchar('\n');
+    (void)printf("%4u  %-20s", index, kind->name);
+    print_fields(kind->fields, op);
+    if (fuzz_target.print_op == NULL) {
+        (void)putchar('\n');
+        return;
+    }
+    (void)printf("  ->  ");
+    fuzz_target.print_op(stdout, &program, index);
 }
 
 static void print_tail(void)
@@ -83,7 +95,7 @@ int fuzz_print(const char *path)
     if (fuzz_target.print_header != NULL)
         fuzz_target.print_header(stdout, &program);
     for (unsigned i = 0; i < program.op_count; i++)
-        print_op(i, &program.ops[i]);
+        print_op(i);
     if (fuzz_target.has_tail)
         print_tail();
     return 0;

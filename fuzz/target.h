@@ -49,6 +49,8 @@ struct fuzz_target {
     const char *const *words;           /* which that text is made of; ends with NULL */
     /* Prints the header as words; NULL: it means nothing. */
     void (*print_header)(FILE *out, const struct fuzz_program *program);
+    /* Ends the operation's line with what it comes to; NULL: with nothing more than its fields. */
+    void (*print_op)(FILE *out, const struct fuzz_program *program, unsigned index);
     /* Prints the program as C (emit.h); NULL: it cannot, and the next says why. */
     void (*emit)(FILE *out, const struct fuzz_program *program);
     const char *why_no_c;
