@@ -4,8 +4,6 @@ import fcntl
 import json
 import os
 
-BEGIN = "<!-- fuzz:begin -->"
-END = "<!-- fuzz:end -->"
 SUMS = {"runs": 0, "seconds": 0.0, "executions": 0}
 LAST = ("edges", "features", "inputs")
 EMPTY = {**SUMS, **dict.fromkeys(LAST, 0), "crashes": []}
@@ -150,19 +148,20 @@ def section(account):
         "at the end of the last run; a crash counts once, however often it was met.", "", *lines])
 
 
-def write_section(path, text):
-    """Puts the text between the marks of the page, all of which beside them is of ci/explore; a page without them gets
+def write_section(path, text, name="fuzz"):
+    """Puts the text between the marks of that name, beside which all of the page is of others; a page without them gets
     them at its end."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     page = ""
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             page = file.read()
-    if BEGIN not in page:
-        page += f"{BEGIN}\n{END}\n"
-    if END not in page.split(BEGIN, 1)[1]:
-        raise ValueError(f"{path} has {BEGIN} and no {END} after it")
-    head, rest = page.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
+    if begin not in page:
+        page += f"{begin}\n{end}\n"
+    if end not in page.split(begin, 1)[1]:
+        raise ValueError(f"{path} has {begin} and no {end} after it")
+    head, rest = page.split(begin, 1)
+    tail = rest.split(end, 1)[1]
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+        file.write(f"{head}{begin}\n{text}\n{end}{tail}")

@@ -28,6 +28,7 @@ import branches             # noqa: E402
 import children             # noqa: E402
 import corpus               # noqa: E402
 import crash                # noqa: E402
+import speed                # noqa: E402
 import target as targets    # noqa: E402
 
 RUN = os.path.join(SOURCE, "ci", "fuzzing", "run.py")
@@ -523,6 +524,28 @@ class Account(unittest.TestCase):
         accounts.write(self.path, {"x": {**accounts.EMPTY, "runs": 1, "seconds": 5, "crashes": [self.A]}})
         self.assert_sums(2, 10, 100)
         self.assertEqual(self.open().of("x")["crashes"], [self.A])
+
+
+class Speed(unittest.TestCase):
+    """What a target says of its speed, beside what it is meant to reach."""
+
+    def test_is_measured(self):
+        with tempfile.TemporaryDirectory() as tree:
+            for number, (target, preset, *_) in enumerate(speed.CASES, 1):
+                binary = os.path.join(tree, "build", preset, "bin", target)
+                os.makedirs(os.path.dirname(binary), exist_ok=True)
+                with open(binary, "w", encoding="utf-8") as file:
+                    file.write(f'#!/bin/sh\necho "$0 $*: {number}000 executions per second of the processor"\n')
+                os.chmod(binary, 0o755)
+            self.assertEqual(speed.measure(tree, *speed.CASES[0][:3]), 2000)  # the second case is the same program
+            self.assertEqual([len(case) for case in speed.measure_all(tree)], [speed.ROUNDS] * len(speed.CASES))
+
+    def test_is_told(self):
+        rates = [[goal - 3, goal, goal - 2] if number else [1000, 2000, goal // 2]
+                 for number, (*_, goal) in enumerate(speed.CASES)]
+        first, *others = speed.section(rates).splitlines()[-len(rates):]
+        self.assertTrue(first.endswith("| 50% |") and "| 2,000 |" in first, first)
+        self.assertTrue(all(line.endswith("| yes |") for line in others), others)
 
 
 class Night(unittest.TestCase):
