@@ -74,15 +74,25 @@ static struct replay {
 } * replays;
 static size_t replay_count, replay_room;
 
+static void make_room(void)
+{
+    struct replay *grown;
+
+    if (replay_count < replay_room)
+        return;
+    replay_room = 2 * replay_room + 64;
+    grown = realloc(replays, replay_room * sizeof *replays);
+    if (grown == NULL)
+        exit(1);
+    replays = grown;
+}
+
 static void add_replay(const char *path)
 {
-    if (replay_count == replay_room) {
-        replay_room = 2 * replay_room + 64;
-        replays = realloc(replays, replay_room * sizeof *replays);
-    }
-    if (replays == NULL || (replays[replay_count].path = strdup(path)) == NULL)
+    make_room();
+    replays[replay_count].path = strdup(path);
+    if (replays[replay_count++].path == NULL)
         exit(1);
-    replay_count++;
 }
 
 static uint64_t replay_file(const char *path)
