@@ -20,6 +20,11 @@
 #define EXPLORE_HAS_MEMORY_SANITIZER 0
 #endif
 
+/* Valgrind needs no build of its own: where its headers are, every program can ask it. */
+#if !defined(EXPLORE_HAS_VALGRIND)
+#define EXPLORE_HAS_VALGRIND 0
+#endif
+
 #if EXPLORE_HAS_THREAD_SANITIZER || EXPLORE_HAS_MEMORY_SANITIZER
 /* Of the program's low addresses, to which ThreadSanitizer and MemorySanitizer have a shadow. */
 #define EXPLORE_WORLD_BASE 0x600000000

@@ -103,8 +103,7 @@ static inline void fiber_shadow_arrived(struct fiber_shadow *shadow)
 
 #else
 
-/* Valgrind needs no build of its own: where its header is, a program asks it, and outside it nobody answers. */
-#if __has_include(<valgrind/memcheck.h>)
+#if EXPLORE_HAS_VALGRIND
 #include <valgrind/memcheck.h>
 #else
 #define VALGRIND_STACK_REGISTER(first, last) 0U
