@@ -1,5 +1,6 @@
 #include "place.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -87,16 +88,18 @@ bool place_leave_program(void)
 {
     char *first = (char *)program();
     size_t bytes = next > program() ? next - program() : 0;
+    bool was_free;
     void *found;
 
     if (area == 0 || bytes == 0)
         return true;
     next = program();
     found = mmap(first, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    was_free = found == first || (found == MAP_FAILED && errno != EEXIST); /* a limit of the process says nothing */
     if (found != MAP_FAILED && found != first)
         (void)munmap(found, bytes);
     (void)munmap(first, bytes);
-    return found == first;
+    return was_free;
 }
 
 void place_between_programs(void)
