@@ -106,8 +106,8 @@ static inline void fiber_shadow_arrived(struct fiber_shadow *shadow)
 #if EXPLORE_HAS_VALGRIND
 #include <valgrind/memcheck.h>
 #else
-#define VALGRIND_STACK_REGISTER(first, last) 0U
-#define VALGRIND_MAKE_MEM_UNDEFINED(address, bytes) ((void)0)
+#define VALGRIND_STACK_REGISTER(first, last) ((void)(first), (void)(last))
+#define VALGRIND_MAKE_MEM_UNDEFINED(address, bytes) ((void)(address), (void)(bytes))
 #endif
 
 struct fiber_shadow {
