@@ -190,12 +190,16 @@ static void growth_takes_the_run_behind_it(void **state)
 enum { BLOCKS = 80 };
 
 static char *wished;
+static unsigned placed;
 
+/* Asked for each mapping of a block, new or moved, and for none of the allocator's own, as leaves of the region map,
+ * one of which another 4 GiB of addresses take. */
 static char *place(size_t bytes)
 {
     char *here = wished;
 
     (void)bytes;
+    placed++;
     wished = NULL;
     return here;
 }
@@ -207,7 +211,7 @@ static void runs_that_the_kernel_keeps_apart_stay_apart(void **state)
     size_t room_bytes = 64 * MEBIBYTE;
     char *room = mmap(NULL, room_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     char *moved, *after, *block;
-    uint64_t maps, moves;
+    uint64_t moves;
 
     (void)state;
     assert_ptr_not_equal(room, MAP_FAILED);
@@ -232,12 +236,12 @@ static void runs_that_the_kernel_keeps_apart_stay_apart(void **state)
     heapster_free(after);
     assert_sound();
     block = take(12 * MEBIBYTE);
-    maps = os_calls_made(HS_OS_MMAP);
+    placed = 0;
     moves = os_calls_made(HS_OS_MREMAP);
     block = heapster_realloc(block, 40 * MEBIBYTE);
     assert_non_null(block);
-    assert_int_equal(os_calls_made(HS_OS_MMAP), maps); /* it was not copied */
     assert_int_equal(os_calls_made(HS_OS_MREMAP), moves + 1);
+    assert_int_equal(placed, 1); /* it was not copied */
     hs_os_place = NULL;
     heapster_free(block);
     assert_sound();
