@@ -41,19 +41,28 @@ __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
     errno = kept;
 }
 
+/* The newest that begins there, or else that it points into, the end included: where one ends, another may begin. */
+static unsigned thing_at(const char *at)
+{
+    for (unsigned i = thing_count; i > 0; i--)
+        if (at == things[i - 1].base)
+            return i;
+    for (unsigned i = thing_count; i > 0; i--)
+        if (at > things[i - 1].base && at <= things[i - 1].base + things[i - 1].bytes)
+            return i;
+    return 0;
+}
+
 static void note_thing(const void *pointer)
 {
-    const char *at = pointer;
+    unsigned number = thing_at(pointer);
 
-    for (unsigned i = thing_count; i > 0; i--) {
-        const struct thing *thing = &things[i - 1];
-
-        if (at >= thing->base && at <= thing->base + thing->bytes) {
-            note(" %u+%zu", i, (size_t)(at - thing->base));
-            return;
-        }
-    }
-    note(pointer != NULL ? " elsewhere" : " none");
+    if (pointer == NULL)
+        note(" none");
+    else if (number == 0)
+        note(" elsewhere");
+    else
+        note(" %u+%zu", number, (size_t)((const char *)pointer - things[number - 1].base));
 }
 
 static void *note_birth(void *base, size_t bytes)
